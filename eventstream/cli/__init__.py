@@ -1,0 +1,1 @@
+"""The `eventstream` program: one module per command."""

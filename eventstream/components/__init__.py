@@ -1,0 +1,1 @@
+"""The base classes a plugin subclasses, and what they are handed."""

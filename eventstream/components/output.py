@@ -1,0 +1,201 @@
+"""Outputs: how events leave. And the part of the hub that an output may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+from eventstream.components.component import Component, Services
+from eventstream.components.step import Request
+from eventstream.components.store import Record
+from eventstream.errors import Reject
+from eventstream.events.codec import Form, Incoming
+from eventstream.events.filter import Filter
+
+LagPolicy = Literal["replay", "disconnect"]
+
+
+class Gap(NamedTuple):
+    """What a subscriber is told when the place it asked for is no longer there."""
+
+    requested: str
+    resumed_from: str
+    reason: Literal["expired", "epoch", "overflow"]
+
+
+class Start(NamedTuple):
+    """Where a subscriber starts: behind `offset`, after being told of `gap` if there is one."""
+
+    offset: int
+    gap: Gap | None = None
+
+
+class Stored(NamedTuple):
+    """A published event that has its final place."""
+
+    id: str
+    source: str
+    cursor: str
+    durable: str
+    duplicate: bool = False
+
+
+class Sent(NamedTuple):
+    """A published event that was taken but not stored (202 promises no more)."""
+
+    id: str
+    source: str
+
+
+Result = Stored | Sent | Reject
+
+
+class Format(Protocol):
+    """How one output writes frames. Equal `key`s mean equal bytes, so that subscribers share them."""
+
+    key: Hashable
+
+    def event(self, record: Record, cursor: str) -> bytes:
+        """Frame one event with its place."""
+
+    def cursor(self, cursor: str) -> bytes:
+        """Frame a place without an event."""
+
+    def gap(self, gap: Gap) -> bytes:
+        """Frame a loss of history."""
+
+    def idle(self) -> bytes:
+        """Frame a heartbeat that carries nothing."""
+
+    def goodbye(self, retry: float) -> bytes:
+        """Frame the end of the stream: come back in about `retry` seconds."""
+
+
+class Connection(Protocol):
+    """A socket that was handed over. All calls are non-blocking; loss is an OSError."""
+
+    committed: int  # bytes behind the last short write that must be sent next, unchanged (TLS records)
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Write what fits and return its length; 0 when nothing does."""
+
+    def recv(self, size: int) -> bytes | None:
+        """Read what is there; None when nothing is, `b""` at the peer's end."""
+
+    def close(self) -> None:
+        """Close; may be called more than once."""
+
+
+class Subscription(Protocol):
+    """One filter and cursor on a sink."""
+
+    def cancel(self) -> None:
+        """End it; the sink stays open."""
+
+
+class Sink(Protocol):
+    """A handed-over connection under the hub's care."""
+
+    def write(self, frame: bytes) -> None:
+        """Queue a frame of the output's own between event frames (bounded; over it the peer is cut)."""
+
+    def subscribe(self, filter: Filter, format: Format, start: Start, *, lag: LagPolicy = "replay") -> Subscription:
+        """Deliver from `start` on; the first frame is the gap if there is one, then a cursor frame."""
+
+    def end(self, farewell: bytes = b"") -> None:
+        """Write what is queued and this, then close; the peer is given 5 s to read it."""
+
+
+class Hub(Protocol):
+    """The subscribers of one worker."""
+
+    @property
+    def full(self) -> bool:
+        """Whether no further connection is taken: answer so that the client comes back later."""
+
+    def adopt(
+        self,
+        connection: Connection,
+        *,
+        output: str,
+        heartbeat: float,
+        goodbye: Callable[[float], bytes],
+        received: Callable[[bytes], None] | None = None,
+        idle: Callable[[], bytes] | None = None,
+        closed: Callable[[], None] | None = None,
+    ) -> Sink:
+        """Take over a connection. `received` gets what the peer sends (else it is read and ignored)."""
+
+
+class Delivery(Services, Protocol):
+    """What an output is handed in `open`: the node's services and its hub."""
+
+    hub: Hub
+    draining: bool
+
+    def start(self, place: str | None, *, lenient: bool = False) -> Start:
+        """Resolve `earliest`, `latest`, a cursor's text or None (latest) to a place.
+
+        Raises Reject 400 for text that is no cursor, or with `lenient` (a `Last-Event-ID`, which
+        its sender cannot mend) answers with a gap.
+        """
+
+    def cursor(self, offset: int) -> str:
+        """Return the text of a place."""
+
+    def retry(self) -> float:
+        """Return jittered seconds after which a client should reconnect."""
+
+    def follow(self, filter: Filter, format: Format, start: Start, *, heartbeat: float) -> Iterator[bytes]:
+        """Yield frames for ever: the fallback where no socket can be handed over."""
+
+    def publish(
+        self,
+        items: Sequence[Incoming | Reject],
+        *,
+        form: Form,
+        request: Request | None,
+        client: str,
+        atomic: bool = True,
+    ) -> list[Result]:
+        """Run events through their pipelines; one result each, in order."""
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer. With `take`, the socket is handed over after the head; `stream` is the fallback."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    take: Callable[[Connection, bytes], None] | None = None  # the connection, and bytes already read from it
+    stream: Callable[[], Iterator[bytes]] | None = None
+
+
+class Output(Component):
+    """How events leave. Name it with a noun; answers `GET` on its `path`."""
+
+    config: Any  # its Config has a field `path`
+
+    def accepts(self, request: Request) -> bool:
+        """Tell whether this request is for this output; several may share one path."""
+        return True
+
+    def handle(self, request: Request) -> Response:
+        """Answer a subscriber. Raise Reject for what it must not retry (400, 401, 403)."""
+        raise NotImplementedError
+
+
+class Route(Component):
+    """An HTTP resource of a plugin's own."""
+
+    path: str
+    methods: Sequence[str] = ("GET",)
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request; raise Reject to refuse it with a problem."""
+        raise NotImplementedError

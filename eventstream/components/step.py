@@ -1,0 +1,74 @@
+"""Steps: what a pipeline is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from eventstream.components.component import Component
+from eventstream.errors import Drop, Reject
+from eventstream.events.codec import Form
+from eventstream.events.event import Event
+
+Outcome = Event | Reject | Drop
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The request as received. Header names are lower-case; values Latin-1 text."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    client: str = ""  # the client's address: the peer, or the right-most untrusted hop
+    id: str = ""  # request id, in every log line and problem
+
+
+@dataclass(slots=True)
+class Context:
+    """What a step is told of one pass through a pipeline. One per request and pipeline."""
+
+    pipeline: str = ""
+    request: Request | None = None  # None for events that came without one (WebSocket, import)
+    form: Form = Form.STRUCTURED
+    client: str = ""
+    key: str | None = None  # name of the key that verified the request
+    headers: dict[str, str] = field(default_factory=dict)  # sent with the reply, whatever it is
+    undo: list[Callable[[], None]] = field(default_factory=list)  # run when an atomic batch is refused
+    atomic: bool = True  # one refused event refuses the whole batch
+
+
+class Step(Component):
+    """One entry of a pipeline. Name it with a verb; implement `process`."""
+
+    mark: ClassVar[Literal["persist", "fan_out"] | None] = None  # an instruction to the pipeline's end
+    fail_closed: ClassVar[bool] = False  # True: `on_error` may only be `reject`
+    needs_request: ClassVar[bool] = False  # True: an event that came without a request is refused
+
+    def process(self, event: Event, context: Context) -> Event:
+        """Return the next event; raise Reject or Drop to end this one.
+
+        Returning None is an error that names the step. Never change `event` or its data in place.
+        """
+        raise NotImplementedError
+
+    def process_batch(self, events: Sequence[Event], context: Context) -> list[Outcome]:
+        """Process events together: same length and order, each an event, a Reject or a Drop.
+
+        Override it where a batch is cheaper than its parts; the outcome must be the same.
+        """
+        process = self.process
+        outcomes: list[Any] = []
+        for event in events:
+            try:
+                outcomes.append(process(event, context))
+            except (Reject, Drop) as end:
+                outcomes.append(end)
+        return outcomes
+
+    def lint(self, before: Sequence[Step]) -> str | None:
+        """Say what is wrong with standing behind these steps, or None. Shown as a warning by `check`."""
+        return None

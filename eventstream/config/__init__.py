@@ -1,0 +1,1 @@
+"""The configuration: read, judged as a whole, and built into settings."""

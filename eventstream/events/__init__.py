@@ -1,0 +1,1 @@
+"""Events as values: the event itself, its place, filters over it, and its wire encodings."""

@@ -1,0 +1,157 @@
+"""Events to and from the CloudEvents JSON format, and the plain form `{"type": …, "data": …}`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from eventstream.errors import Fault, Reject
+from eventstream.events import strict_json
+from eventstream.events.attributes import fault_in, json_type, timestamp
+from eventstream.events.event import CONTEXT_ATTRIBUTES, UNSET, Event
+
+ANONYMOUS_SOURCE = "/anonymous"  # the source of a plain event whose caller is not known
+
+
+class Form(StrEnum):
+    """How an event arrived."""
+
+    PLAIN = "plain"
+    STRUCTURED = "structured"
+    BINARY = "binary"
+    BATCH = "batch"
+
+
+class Incoming(NamedTuple):
+    """A decoded event and the fingerprint of what its sender wrote.
+
+    The fingerprint leaves out `id` and `source` (they are what it is looked up by) and whatever
+    this server filled in, so that a sender's repeat has the fingerprint of its first attempt.
+    """
+
+    event: Event
+    fingerprint: bytes
+    identified: bool = True  # False: its sender gave no id, the one it has is ours
+
+
+def malformed(detail: str, faults: list[Fault] | None = None) -> Reject:
+    """Return the refusal of a body that is not an event."""
+    return Reject(detail, status=400, reason="malformed", faults=faults or ())
+
+
+def is_json(media_type: str | None) -> bool:
+    """Tell whether data of this media type is JSON (RFC 6839 suffix included)."""
+    if media_type is None:
+        return True
+    essence = media_type.partition(";")[0].strip().lower()
+    return essence == "application/json" or essence.endswith("+json")
+
+
+def from_mapping(fields: Any, *, plain: bool = False, now: float = 0.0) -> Incoming:
+    """Build an event from a parsed JSON object; raises Reject with a pointer per fault.
+
+    With `plain`, `id`, `source` and `time` may be missing and are filled in, and `timestamp`
+    (the Standard Webhooks word) stands for `time`.
+    """
+    if not isinstance(fields, dict):
+        raise malformed(f"an event is a JSON object, not {json_type(fields)}")
+    fields = dict(fields)
+    faults = _check_version(fields.pop("specversion", "1.0" if plain else None))
+    if plain and "timestamp" in fields:
+        fields.setdefault("time", fields.pop("timestamp"))
+    data = _take_data(fields, faults)
+    given = {name: value for name, value in fields.items() if value is not None}
+    for name, value in given.items():
+        fault = fault_in(name, value)
+        if fault:
+            faults.append(Fault(f"{name} {fault}", pointer=f"/{_escape(name)}"))
+    required = ("type",) if plain else ("id", "source", "type")
+    faults += [Fault(f"{name} is required", pointer=f"/{name}") for name in required if name not in given]
+    if faults:
+        raise malformed("the body is not a valid event", faults)
+    fingerprint = fingerprint_of(given, data)
+    identified = "id" in given
+    if plain:
+        given.setdefault("id", secrets.token_hex(16))
+        given.setdefault("source", ANONYMOUS_SOURCE)
+        given.setdefault("time", timestamp(now))
+    return Incoming(build(given, data), fingerprint, identified)
+
+
+def build(attributes: Mapping[str, Any], data: Any) -> Event:
+    """Build an event from checked attributes."""
+    known = {name: attributes[name] for name in CONTEXT_ATTRIBUTES if name in attributes}
+    if len(known) == len(attributes):
+        return Event(**known, data=data)
+    extensions = {name: value for name, value in attributes.items() if name not in known}
+    return Event(**known, data=data, extensions=extensions)
+
+
+def fingerprint_of(given: Mapping[str, Any], data: Any) -> bytes:
+    """Return 16 bytes that are equal for equal content, whatever the key order."""
+    content = {name: value for name, value in given.items() if name not in ("id", "source")}
+    packed = strict_json.canonical([content] if data is UNSET else [content, data])
+    return hashlib.blake2b(packed, digest_size=16).digest()
+
+
+def _check_version(version: Any) -> list[Fault]:
+    if version == "1.0":
+        return []
+    if version is None:
+        return [Fault("specversion is required", pointer="/specversion")]
+    return [Fault('specversion must be "1.0"', pointer="/specversion")]
+
+
+def _take_data(fields: dict[str, Any], faults: list[Fault]) -> Any:
+    """Remove and return `data` or the bytes of `data_base64` (JSON format, section 3.1)."""
+    data = fields.pop("data", UNSET)
+    encoded = fields.pop("data_base64", None)
+    if encoded is None:
+        return data
+    if data is not UNSET:
+        faults.append(Fault("data and data_base64 exclude each other", pointer="/data_base64"))
+        return UNSET
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        faults.append(Fault("data_base64 must be a base64 string", pointer="/data_base64"))
+        return UNSET
+
+
+def to_mapping(event: Event) -> dict[str, Any]:
+    """Return the event as the JSON format's object, attributes in the specification's order."""
+    fields: dict[str, Any] = {"specversion": "1.0", "id": event.id, "source": event.source, "type": event.type}
+    for name in ("time", "subject", "datacontenttype", "dataschema"):
+        value = getattr(event, name)
+        if value is not None:
+            fields[name] = value
+    if event.extensions:
+        fields.update(event.extensions)
+    if event.data is not UNSET:
+        if isinstance(event.data, bytes):
+            fields["data_base64"] = base64.b64encode(event.data).decode()
+        else:
+            fields["data"] = event.data
+    return fields
+
+
+def encode(event: Event) -> bytes:
+    """Return the event in the CloudEvents JSON format: the form that is stored and sent."""
+    return strict_json.encode(to_mapping(event))
+
+
+def decode_stored(body: bytes) -> Event:
+    """Read back what `encode` wrote (trusted: attributes are not judged again)."""
+    fields = strict_json.decode(body)
+    fields.pop("specversion")
+    data = _take_data(fields, [])
+    return build(fields, data)
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

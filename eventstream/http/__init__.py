@@ -1,0 +1,1 @@
+"""The Falcon app: HTTP in and out of one node."""

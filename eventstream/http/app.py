@@ -1,0 +1,174 @@
+"""The WSGI app of one node: routes, refusals as problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import falcon
+
+from eventstream.components.output import Output, Response, Route
+from eventstream.errors import Reject, StepError, StoreBusy
+from eventstream.http import health, root
+from eventstream.http.guard import Guard
+from eventstream.http.history import history
+from eventstream.http.ingest import ingest
+from eventstream.http.message import answer, component_request, read_body
+from eventstream.http.middleware import Gate, reject_of
+from eventstream.http.openapi import document
+from eventstream.runtime.node import Node
+from eventstream.telemetry.log import Bounded, get_logger
+from eventstream.wire.problem import MEDIA_TYPE, problem_body
+
+log = get_logger("http")
+
+EVENTS = "/events"
+SUSPICIOUS = frozenset({"signature", "origin", "host", "quota"})  # logged at a bounded rate
+
+
+class Resource:
+    """One path: its GET goes to the first output that accepts it, then to `fallback`; POST to `post`."""
+
+    def __init__(self, node: Node, guard: Guard) -> None:
+        """Start without handlers."""
+        self._node = node
+        self._guard = guard
+        self.outputs: list[Output] = []
+        self.handlers: dict[str, Callable[[Any], Response]] = {}
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods this path answers."""
+        return sorted({*self.handlers, *(["GET"] if self.outputs else []), "OPTIONS"})
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer GET."""
+        request = component_request(req)
+        for output in self.outputs:
+            if output.accepts(request):
+                answer(req, resp, output.handle(request))
+                return
+        self._handle(req, resp, "GET")
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer POST."""
+        self._handle(req, resp, "POST")
+
+    def _handle(self, req: falcon.Request, resp: falcon.Response, method: str) -> None:
+        handler = self.handlers.get(method)
+        if handler is None:
+            raise falcon.HTTPMethodNotAllowed(self.methods)
+        limit = self._node.settings.server.limits.body
+        body = read_body(req, limit) if method == "POST" else b""
+        answer(req, resp, handler(component_request(req, body)))
+
+    def on_options(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer preflights, and the CloudEvents webhook handshake (abuse protection, section 4)."""
+        headers = req.context.headers
+        resp.status = 204
+        resp.set_header("Allow", ", ".join(self.methods))
+        origin = headers.get("origin")
+        if origin is not None and self._guard.allows(origin, req.path):
+            for name, value in self._guard.preflight_headers(headers, self.methods).items():
+                resp.set_header(name, value)
+        webhook = headers.get("webhook-request-origin")
+        if webhook is not None and "POST" in self.handlers:
+            resp.set_header("WebHook-Allowed-Origin", webhook)
+            resp.set_header("WebHook-Allowed-Rate", "*")
+
+
+def build_app(node: Node) -> falcon.App[Any, Any]:
+    """Return the WSGI app that serves this node."""
+    guard = Guard(node.settings.server)
+    app = falcon.App(middleware=[Gate(guard)])
+    refusals = Refusals(node)
+    app.add_error_handler(Exception, refusals.unexpected)
+    app.add_error_handler(falcon.HTTPError, refusals.http)
+    app.add_error_handler(StepError, refusals.step)
+    app.add_error_handler(StoreBusy, refusals.busy)
+    app.add_error_handler(Reject, refusals.reject)
+    resources: dict[str, Resource] = {}
+
+    def at(path: str) -> Resource:
+        if path not in resources:
+            resources[path] = Resource(node, guard)
+            app.add_route(path, resources[path])
+        return resources[path]
+
+    at(EVENTS).handlers = {
+        "POST": lambda request: ingest(node, request),
+        "GET": lambda request: history(node, request),
+    }
+    for output in node.outputs:
+        at(output.config.path).outputs.append(output)
+    _add_routes(at, node.routes)
+    at("/").handlers["GET"] = lambda _: root.page(node)
+    at("/openapi.json").handlers["GET"] = lambda _: document(node)
+    for path, handler in health.handlers(node).items():
+        at(path).handlers["GET"] = handler
+    return app
+
+
+def _add_routes(at: Callable[[str], Resource], routes: Sequence[Route]) -> None:
+    for route in routes:
+        for method in route.methods:
+            at(route.path).handlers[method] = route.handle
+
+
+class Refusals:
+    """Turns every error into a problem, a log line and a count."""
+
+    def __init__(self, node: Node) -> None:
+        """Share the node's metrics."""
+        self._node = node
+        self._bounded = Bounded()
+
+    def reject(self, req: falcon.Request, resp: falcon.Response, error: Reject, params: Any) -> None:
+        """Answer a refusal."""
+        self._log(req, error)
+        resp.status = error.status
+        resp.content_type = MEDIA_TYPE
+        resp.data = problem_body(error, instance=f"urn:request:{req.context.request_id}")
+        for name, value in error.headers.items():
+            resp.set_header(name, value)
+
+    def _log(self, req: falcon.Request, error: Reject) -> None:
+        if error.reason not in SUSPICIOUS:
+            return
+        held = self._bounded.allow(error.reason)
+        if held is not None:
+            log.warning(
+                "refused", reason=error.reason, detail=error.private or error.detail, status=error.status,
+                client=req.context.client, path=req.path, request_id=req.context.request_id, held_back=held,
+            )  # fmt: skip
+
+    def http(self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: Any) -> None:
+        """Answer Falcon's own refusals."""
+        self._node.metrics.refused(f"http_{error.status_code}")
+        self.reject(req, resp, reject_of(error), params)
+
+    def busy(self, req: falcon.Request, resp: falcon.Response, error: StoreBusy, params: Any) -> None:
+        """Answer overload and store trouble: nothing was acknowledged, try again."""
+        self._node.metrics.refused("busy")
+        held = self._bounded.allow("busy")
+        if held is not None:
+            log.error("store_busy", error=str(error), request_id=req.context.request_id, held_back=held)
+        refusal = Reject(
+            "the server cannot take events right now; nothing was stored", status=503, reason="busy",
+            headers={"Retry-After": str(error.retry_after)},
+        )  # fmt: skip
+        self.reject(req, resp, refusal, params)
+
+    def step(self, req: falcon.Request, resp: falcon.Response, error: StepError, params: Any) -> None:
+        """Answer a step's failure, naming its place."""
+        self._node.metrics.refused("step")
+        log.error("step_error", step=error.step, error=str(error), request_id=req.context.request_id)
+        refusal = Reject("a step of the pipeline failed; nothing was stored", status=500, reason="step", step=error.step)
+        self.reject(req, resp, refusal, params)
+
+    def unexpected(self, req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
+        """Answer a bug of ours: a fingerprint to look for in the log, nothing else."""
+        fingerprint = self._node.metrics.error(error)
+        log.error("request_failed", fingerprint=fingerprint, request_id=req.context.request_id, exc_info=error)
+        refusal = Reject("the server failed", status=500, reason="bug", members={"fingerprint": fingerprint})
+        self.reject(req, resp, refusal, params)

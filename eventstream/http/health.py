@@ -1,0 +1,45 @@
+"""`/-/health`, `/-/ready`, `/-/metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from eventstream.components.output import Response
+from eventstream.components.step import Request
+from eventstream.errors import Reject, StoreBusy
+from eventstream.events import strict_json
+from eventstream.runtime.node import Node
+
+JSON = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+EXPOSITION = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store"}
+
+
+def handlers(node: Node) -> dict[str, Callable[[Request], Response]]:
+    """Return the handlers by path."""
+    routes = {
+        "/-/health": lambda: Response(200, JSON, strict_json.encode({"status": "ok"})),
+        "/-/ready": lambda: ready(node),
+        "/-/metrics": lambda: Response(200, EXPOSITION, node.metrics.render()),
+    }
+
+    def guarded(handler: Callable[[], Response]) -> Callable[[Request], Response]:
+        def handle(request: Request) -> Response:
+            if not node.settings.server.metrics_public:
+                raise Reject("set server.metrics.public to show this here", status=403, reason="private")
+            return handler()
+
+        return handle
+
+    return {path: guarded(handler) for path, handler in routes.items()}
+
+
+def ready(node: Node) -> Response:
+    """Say whether this worker takes events and subscribers now."""
+    trouble = "draining" if node.draining else None
+    head = None
+    try:
+        head = node.cursor(node.store.head())
+    except StoreBusy as error:
+        trouble = str(error)
+    body = {"ready": trouble is None, "latest": head, "trouble": trouble}
+    return Response(200 if trouble is None else 503, JSON, strict_json.encode(body))

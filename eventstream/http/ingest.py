@@ -1,0 +1,130 @@
+"""`POST /events`: bodies to events, results to receipts and problems."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eventstream.components.output import Response, Result, Sent, Stored
+from eventstream.components.step import Request
+from eventstream.errors import Fault, Reject
+from eventstream.events import strict_json
+from eventstream.events.codec import Form, Incoming
+from eventstream.events.http_binding import decode_request
+from eventstream.runtime.node import Node
+from eventstream.runtime.publish import Published
+from eventstream.wire.problem import problem
+
+JSON = {"Content-Type": "application/json"}
+_KEY = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"|([\x21\x23-\x5b\x5d-\x7e]+)')
+_PARTIAL = re.compile(r"(?:^|[,;\s])batch=partial(?:$|[,;\s])")
+MAX_KEY = 255
+
+
+def ingest(node: Node, request: Request) -> Response:
+    """Publish a request's events and answer with what became of them; raises Reject, StoreBusy."""
+    decoded = decode_request(
+        request.headers, request.body, now=node.now(), max_batch=node.settings.server.limits.batch,
+        max_depth=node.settings.server.limits.depth,
+    )  # fmt: skip
+    key = idempotency_key(request.headers)
+    items, keyed = _with_key(decoded.items, key)
+    partial = _PARTIAL.search(request.headers.get("prefer", "")) is not None
+    published = node.ingest(items, form=decoded.form, request=request, client=request.client, atomic=not partial)
+    if decoded.form is Form.BATCH:
+        response = _answer_batch(published, partial=partial)
+    else:
+        response = _answer_one(published.results[0], keyed=keyed)
+    response.headers = {**published.headers, **response.headers}
+    return response
+
+
+def idempotency_key(headers: Mapping[str, str]) -> str | None:
+    """Return the Idempotency-Key: a Structured Fields string, or bare as many clients send it."""
+    raw = headers.get("idempotency-key")
+    if raw is None:
+        return None
+    match = _KEY.fullmatch(raw.strip())
+    key = (re.sub(r"\\(.)", r"\1", match[1]) if match[1] else match[2]) if match else ""
+    if not key or len(key) > MAX_KEY:
+        raise Reject(
+            f"Idempotency-Key takes a quoted string of at most {MAX_KEY} printable characters",
+            status=400,
+            reason="malformed",
+        )
+    return key
+
+
+def _with_key(items: Sequence[Incoming | Reject], key: str | None) -> tuple[list[Incoming | Reject], bool]:
+    """Give the events that came without an id theirs: `key`, `key-1`, …"""
+    if key is None:
+        return list(items), False
+    named: list[Incoming | Reject] = []
+    used = 0
+    for item in items:
+        if isinstance(item, Incoming) and not item.identified:
+            named.append(item._replace(event=item.event.replace(id=key if used == 0 else f"{key}-{used}")))
+            used += 1
+        else:
+            named.append(item)
+    return named, used > 0
+
+
+def _answer_one(result: Result, *, keyed: bool) -> Response:
+    if isinstance(result, Reject):
+        if keyed and result.status == 409:
+            raise Reject("this Idempotency-Key was used for other content", status=422, reason="conflict")
+        raise result
+    return Response(_status([result]), JSON, strict_json.encode(receipt(result)))
+
+
+def _answer_batch(published: Published, *, partial: bool) -> Response:
+    refused = published.refused
+    accepted = [result for result in published.results if not isinstance(result, Reject)]
+    if refused and (not partial or not accepted):
+        raise _whole(refused, len(published.results))
+    headers = {**JSON, "Preference-Applied": "batch=partial"} if partial else JSON
+    body = {"receipts": [_item(result) for result in published.results]}
+    return Response(_status(accepted), headers, strict_json.encode(body))
+
+
+def _status(results: Sequence[Result]) -> int:
+    """201 when anything new has its place, 202 when something was taken without one, else 200."""
+    if any(isinstance(result, Stored) and not result.duplicate for result in results):
+        return 201
+    return 202 if any(isinstance(result, Sent) for result in results) else 200
+
+
+def receipt(result: Stored | Sent) -> dict[str, Any]:
+    """Return a receipt as the sender sees it."""
+    body: dict[str, Any] = {"id": result.id, "source": result.source}
+    if isinstance(result, Stored):
+        body.update(cursor=result.cursor, durable=result.durable)
+        if result.duplicate:
+            body["duplicate"] = True
+    return body
+
+
+def _item(result: Result) -> dict[str, Any]:
+    return {"problem": problem(result)} if isinstance(result, Reject) else receipt(result)
+
+
+def _whole(refused: Sequence[tuple[int, Reject]], total: int) -> Reject:
+    """Refuse a batch as a whole: the first refusal's kind, every refusal's faults with their position."""
+    first = refused[0][1]
+    faults = [
+        Fault(fault.detail, f"/{position}{fault.pointer}", fault.step or refusal.step)
+        for position, refusal in refused[:100]
+        for fault in refusal.faults or (Fault(refusal.detail),)
+    ]
+    return Reject(
+        f"{len(refused)} of {total} events were refused, so none was published",
+        status=first.status,
+        reason=first.reason,
+        faults=faults[:100],
+        headers=first.headers,
+        type=first.type,
+        members=first.members,
+        private=first.private,
+    )

@@ -1,0 +1,47 @@
+"""What is done to every request and every answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from eventstream.errors import Reject
+from eventstream.http.guard import Guard
+from eventstream.http.message import request_headers, request_id
+
+
+class Gate:
+    """Judges each request before it is routed, and finishes each answer."""
+
+    def __init__(self, guard: Guard) -> None:
+        """Take the judge."""
+        self._guard = guard
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Fill `req.context` and refuse what is not for us."""
+        context = req.context
+        context.headers = headers = request_headers(req.env)
+        context.request_id = request_id(headers)
+        context.client = self._guard.client(req.env.get("REMOTE_ADDR", ""), headers)
+        resp.set_header("X-Request-Id", context.request_id)
+        self._guard.check_host(headers.get("host"), req.env.get("SERVER_PROTOCOL", ""))
+        origin = headers.get("origin")
+        if origin is not None:
+            if req.method == "OPTIONS" and "access-control-request-method" in headers:
+                return  # a preflight asks; the answer's lack of an allowance says no
+            self._guard.check_origin(origin, headers.get("host"), req.path)
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, ok: bool) -> None:  # noqa: FBT001  # Falcon calls it so
+        """Let the page that asked read the answer."""
+        origin = getattr(req.context, "headers", {}).get("origin")
+        if origin is not None:
+            for name, value in self._guard.cors_headers(origin, req.path).items():
+                resp.set_header(name, value)
+
+
+def reject_of(error: falcon.HTTPError) -> Reject:
+    """Return Falcon's own refusals (404, 405, …) as ours."""
+    detail = error.description or f"{error.title}"
+    headers = dict(error.headers or {})
+    return Reject(detail, status=error.status_code, reason=f"http_{error.status_code}", headers=headers)

@@ -1,0 +1,171 @@
+"""All running state of one worker, built from a checked configuration by `build_node`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import pluggy
+
+from eventstream.components.component import Component
+from eventstream.components.key import Key
+from eventstream.components.output import Format, Output, Result, Route, Start
+from eventstream.components.step import Request
+from eventstream.components.store import Page
+from eventstream.config.model import Settings
+from eventstream.errors import Reject
+from eventstream.events.codec import Form, Incoming
+from eventstream.events.filter import Filter
+from eventstream.runtime import follow
+from eventstream.runtime.hub import Hub
+from eventstream.runtime.pipeline import Pipeline
+from eventstream.runtime.places import Places
+from eventstream.runtime.publish import Published, Publisher, unpack
+from eventstream.runtime.replay import Replay
+from eventstream.runtime.sink import Sink
+from eventstream.telemetry.metrics import Metrics
+
+
+class Platform(Protocol):
+    """What a node needs of the world: real time and gevent in the worker, plain calls in tests."""
+
+    def offload(self, call: Callable[[], Any]) -> Any:
+        """Run a blocking native call off the event loop."""
+
+    def pause(self) -> None:
+        """Let others run."""
+
+    def now(self) -> float:
+        """Return wall time in Unix seconds."""
+
+    def monotonic(self) -> float:
+        """Return monotonic seconds."""
+
+    def watch(self, sink: Sink) -> None:
+        """Poll a handed-over connection."""
+
+    def unwatch(self, sink: Sink) -> None:
+        """Poll it no more; called before it is closed."""
+
+
+class Node:
+    """One worker's store, ledger, pipelines, hub and outputs. Implements `Services` and `Delivery`."""
+
+    def __init__(
+        self, settings: Settings, manager: pluggy.PluginManager, routes: Sequence[Route], platform: Platform, metrics: Metrics
+    ) -> None:
+        """Open everything; `build_node` closes again what was opened when this fails."""
+        self.settings = settings
+        self.metrics = metrics
+        self.platform = platform
+        self.keys: Mapping[str, Key] = settings.keys
+        self.folder = settings.folder
+        self.workers = settings.server.workers
+        self.outputs: Sequence[Output] = settings.outputs
+        self.routes = routes
+        self.draining = False
+        self.offload = platform.offload
+        self.pause = platform.pause
+        self.now = platform.now
+        self._opened: list[Component] = []
+        self.store = settings.store
+        self._open(self.store)
+        self.ledger = self.store.open_ledger()
+        self.places = Places(self.store)
+        self.growth = follow.Growth()
+        limits = settings.server.limits
+        self.hub = Hub(
+            self.store, platform, metrics, cursor=self.places.text,
+            watch=platform.watch, unwatch=platform.unwatch, capacity=limits.subscribers,
+        )  # fmt: skip
+        self.replay = Replay(self.hub, platform)
+        pipelines = [Pipeline(spec, metrics) for spec in settings.pipelines]
+        self._publisher = Publisher(pipelines, self.store, manager, metrics, queue=limits.queue)
+        for component in self._components():
+            self._open(component)
+        self.store.watch(self._grown, lambda payload: self.hub.announce(unpack(payload)))
+
+    def _components(self) -> Iterator[Component]:
+        for spec in self.settings.pipelines:
+            for placed in spec.steps:
+                yield placed.step
+        yield from self.outputs
+        yield from self.routes
+
+    def _open(self, component: Component) -> None:
+        self._opened.append(component)
+        component.open(self)
+
+    def _grown(self, head: int) -> None:
+        self.hub.grown(head)
+        self.growth.grown(head)
+
+    def close(self) -> None:
+        """Give everything back, last opened first."""
+        self.hub.stop()
+        while self._opened:
+            component = self._opened.pop()
+            if component is self.store:
+                self.ledger.close()
+            component.close()
+
+    # -- Delivery ------------------------------------------------------------------------------
+
+    def start(self, place: str | None, *, lenient: bool = False) -> Start:
+        """Resolve a place; see `eventstream.components.output.Delivery`."""
+        return self.places.start(place, lenient=lenient)
+
+    def cursor(self, offset: int) -> str:
+        """Return the text of a place."""
+        return self.places.text(offset)
+
+    def retry(self) -> float:
+        """Return jittered seconds after which a client should reconnect: 1 to 5."""
+        return 1.0 + 4.0 * random.random()  # noqa: S311  # spreads reconnects; nothing secret
+
+    def follow(self, filter: Filter, format: Format, start: Start, *, heartbeat: float) -> Iterator[bytes]:
+        """Yield frames until the node drains."""
+        return follow.frames(
+            self.store, self.growth, filter, format, start,
+            cursor=self.cursor, heartbeat=heartbeat, stopped=lambda: self.draining,
+        )  # fmt: skip
+
+    def wait_page(self, filter: Filter, after: int, limit: int, wait: float) -> Page:
+        """Return the next page with a match, waiting up to `wait` seconds for one."""
+        return follow.wait_page(self.store, self.growth, filter, after, limit, 0.0 if self.draining else wait)
+
+    def publish(
+        self, items: Sequence[Incoming | Reject], *, form: Form, request: Request | None, client: str, atomic: bool = True
+    ) -> list[Result]:
+        """Run events through their pipelines; one result each, in order."""
+        return self.ingest(items, form=form, request=request, client=client, atomic=atomic).results
+
+    def ingest(
+        self, items: Sequence[Incoming | Reject], *, form: Form, request: Request | None, client: str, atomic: bool = True
+    ) -> Published:
+        """Like `publish`, with what the steps want in the reply's head."""
+        self.metrics.received(form.value, len(items), len(request.body) if request is not None else 0)
+        published = self._publisher.publish(items, form=form, request=request, client=client, atomic=atomic)
+        for _, refusal in published.refused:
+            self.metrics.refused(refusal.reason)
+        return published
+
+    def drain(self) -> None:
+        """Take no new streams and end those there are."""
+        self.draining = True
+        self.hub.drain(self.retry)
+
+    def observe(self, loop_lag: float) -> None:
+        """Set the measured metrics and carry the counted ones over; called once a second."""
+        hub = self.hub
+        lagging = len(hub.behind) + len(hub.ready) + hub.blocked
+        self.metrics.observe(store=self.store.stats(), lagging=lagging, loop_lag=loop_lag)
+        self.metrics.flush()
+
+
+def build_node(
+    settings: Settings, manager: pluggy.PluginManager, routes: Sequence[type[Route]], platform: Platform, metrics: Metrics
+) -> Node:
+    """Build and open a node; raises ConfigError or StoreBusy when a component cannot open."""
+    return Node(settings, manager, [route() for route in routes], platform, metrics)

@@ -1,0 +1,238 @@
+"""From decoded events to receipts: route, run the pipelines, append once, announce."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import pluggy
+
+from eventstream.components.output import Result, Sent, Stored
+from eventstream.components.step import Context, Outcome, Request
+from eventstream.components.store import Conflict, Entry, Record, Store
+from eventstream.errors import Drop, Reject, StoreBusy
+from eventstream.events.codec import Form, Incoming, encode
+from eventstream.events.event import Event
+from eventstream.hooks.specs import hookimpl
+from eventstream.runtime.pipeline import Pipeline
+from eventstream.telemetry.metrics import Metrics
+
+EPHEMERAL_BYTES = 60 * 1024  # what one announcement carries, its envelope apart
+UNPUBLISHED = Reject("not published, since another event of the batch was refused", status=424, reason="atomic")
+
+
+@dataclass
+class Published:
+    """What became of a request's events, and what its steps want in the reply's head."""
+
+    results: list[Result]
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> list[tuple[int, Reject]]:
+        """The refusals with their positions; what merely was not published beside them is none."""
+        return [
+            (i, result)
+            for i, result in enumerate(self.results)
+            if isinstance(result, Reject) and result is not UNPUBLISHED
+        ]
+
+
+@dataclass
+class _Pass:
+    """One pipeline's share of a request."""
+
+    pipeline: Pipeline
+    context: Context
+    positions: list[int]
+    events: list[Event]
+
+
+class _Runner:
+    """The server's own implementation of `eventstream_process`."""
+
+    def __init__(self, pipelines: Mapping[str, Pipeline]) -> None:
+        self._pipelines = pipelines
+
+    @hookimpl
+    def eventstream_process(self, pipeline: str, events: Sequence[Event], context: Context) -> list[Outcome]:
+        return self._pipelines[pipeline].process(events, context, atomic=context.atomic)
+
+
+class Publisher:
+    """The way in for every event of one worker."""
+
+    def __init__(
+        self, pipelines: Sequence[Pipeline], store: Store, manager: pluggy.PluginManager, metrics: Metrics, *, queue: int
+    ) -> None:
+        """At most `queue` requests wait for their commit; more are told 503."""
+        self._pipelines = pipelines
+        self._store = store
+        self._metrics = metrics
+        self._queue = queue
+        self._waiting = 0
+        self._hook = manager.hook
+        self._runner = _Runner({pipeline.name: pipeline for pipeline in pipelines})
+        manager.register(self._runner, "eventstream.runtime")
+
+    def publish(
+        self,
+        items: Sequence[Incoming | Reject],
+        *,
+        form: Form,
+        request: Request | None,
+        client: str,
+        atomic: bool = True,
+    ) -> Published:
+        """Run events through their pipelines; one result each, in order. Raises StoreBusy, StepError."""
+        published = Published([item if isinstance(item, Reject) else UNPUBLISHED for item in items])
+        passes = self._route(items, published, form=form, request=request, client=client, atomic=atomic)
+        outcomes: dict[int, tuple[Event, Pipeline]] = {}
+        try:
+            for share in passes:
+                if atomic and published.refused:
+                    break
+                self._run(share, published, outcomes)
+            payloads = _pack_ephemeral(outcomes, published)
+            if atomic and published.refused:
+                _undo(passes)
+                return published
+            self._append(items, outcomes, published, atomic=atomic)
+            if atomic and published.refused:
+                _undo(passes)
+                return published
+        except Exception:
+            _undo(passes)
+            raise
+        for payload in payloads:
+            self._metrics.ephemeral_lost += self._store.announce(payload)
+        return published
+
+    def _route(
+        self, items: Sequence[Incoming | Reject], published: Published, *, atomic: bool, form: Form, request: Request | None, client: str
+    ) -> list[_Pass]:
+        """Sort the events by pipeline: the first whose `match` accepts the event as received."""
+        passes: dict[str, _Pass] = {}
+        for position, item in enumerate(items):
+            if isinstance(item, Reject):
+                continue
+            pipeline = self._find(item.event)
+            if pipeline is None:
+                published.results[position] = Reject(
+                    f"no pipeline accepts events of type {item.event.type!r}", status=422, reason="no_pipeline"
+                )
+                continue
+            share = passes.get(pipeline.name)
+            if share is None:
+                context = Context(pipeline.name, request, form, client, atomic=atomic)
+                share = passes[pipeline.name] = _Pass(pipeline, context, [], [])
+            share.positions.append(position)
+            share.events.append(item.event)
+        return list(passes.values())
+
+    def _find(self, event: Event) -> Pipeline | None:
+        for pipeline in self._pipelines:
+            if pipeline.match.matches(event):
+                return pipeline
+        return None
+
+    def _run(self, share: _Pass, published: Published, outcomes: dict[int, tuple[Event, Pipeline]]) -> None:
+        results = self._hook.eventstream_process(
+            pipeline=share.pipeline.name, events=share.events, context=share.context
+        )
+        published.headers.update(share.context.headers)
+        for position, before, outcome in zip(share.positions, share.events, results, strict=True):
+            if isinstance(outcome, Event):
+                outcomes[position] = (outcome, share.pipeline)
+            elif isinstance(outcome, Reject):
+                published.results[position] = outcome
+            elif isinstance(outcome, Drop):
+                self._metrics.dropped(outcome.reason)
+                published.results[position] = Sent(before.id, before.source)
+
+    def _append(
+        self,
+        items: Sequence[Incoming | Reject],
+        outcomes: Mapping[int, tuple[Event, Pipeline]],
+        published: Published,
+        *,
+        atomic: bool,
+    ) -> None:
+        positions = [position for position, (_, pipeline) in outcomes.items() if pipeline.persist]
+        if not positions:
+            return
+        positions.sort()
+        entries = []
+        for position in positions:
+            event, pipeline = outcomes[position]
+            fingerprint = items[position].fingerprint  # type: ignore[union-attr]  # a Reject has no outcome
+            entries.append(
+                Entry(event.id, event.source, event.type, event.subject, fingerprint, encode(event), pipeline.deliver)
+            )
+        if self._waiting >= self._queue:
+            raise StoreBusy(f"{self._queue} requests wait for their commit")
+        self._waiting += 1
+        began = time.perf_counter()
+        try:
+            receipts = self._store.append(entries, atomic=atomic)
+        finally:
+            self._waiting -= 1
+        repeated = 0
+        for position, entry, receipt in zip(positions, entries, receipts, strict=True):
+            if isinstance(receipt, Conflict):
+                published.results[position] = Reject(
+                    f"an event with id {entry.id!r} of source {entry.source!r} exists with other content",
+                    status=409,
+                    reason="conflict",
+                )
+            elif receipt is not None:
+                repeated += receipt.duplicate
+                published.results[position] = Stored(
+                    entry.id, entry.source, str(receipt.cursor), self._store.durability, receipt.duplicate
+                )
+        if not (atomic and published.refused):
+            self._metrics.stored(len(entries) - repeated, repeated, time.perf_counter() - began)
+
+
+def _pack_ephemeral(outcomes: Mapping[int, tuple[Event, Pipeline]], published: Published) -> list[bytes]:
+    """Answer for what is not persisted, and return what is to be announced to every worker's hub."""
+    payloads = []
+    for position, (event, pipeline) in sorted(outcomes.items()):
+        if pipeline.persist:
+            continue
+        published.results[position] = Sent(event.id, event.source)
+        if pipeline.deliver:
+            payload = pack(event)
+            if len(payload) > EPHEMERAL_BYTES:
+                published.results[position] = Reject(
+                    f"an event that is not persisted has at most {EPHEMERAL_BYTES} bytes, this one {len(payload)}",
+                    status=413,
+                    reason="too_large",
+                )
+            else:
+                payloads.append(payload)
+    return payloads
+
+
+def _undo(passes: Sequence[_Pass]) -> None:
+    for share in passes:
+        for call in reversed(share.context.undo):
+            call()
+        share.context.undo.clear()
+
+
+_packer = msgspec.msgpack.Encoder()
+_unpacker = msgspec.msgpack.Decoder(tuple[str, str, str | None, bytes])
+
+
+def pack(event: Event) -> bytes:
+    """Return an ephemeral event as it travels between workers."""
+    return _packer.encode((event.type, event.source, event.subject, encode(event)))
+
+
+def unpack(payload: bytes) -> Record:
+    """Read an announced event; its offset is none."""
+    type, source, subject, json = _unpacker.decode(payload)
+    return Record(0, type, source, subject, json, 0.0)

@@ -1,0 +1,164 @@
+"""A handed-over socket, and the subscriptions on it. A subscriber is a socket and a cursor.
+
+Rules for editors:
+- Whole frames only: `rest` is the unsent end of one frame, and nothing else is sent before it.
+- A blocked sink takes no event frames: its subscribers fall back to their place and catch up later.
+- Only `Hub` moves subscribers in and out of `Group.live`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from eventstream.components.output import Connection, Format, Gap, LagPolicy, Start
+from eventstream.events.filter import Filter
+from eventstream.runtime.group import Group
+from eventstream.runtime.tail import Chunk
+
+if TYPE_CHECKING:
+    from eventstream.runtime.hub import Hub
+
+QUEUE_BYTES = 1 << 20  # frames of the output's own that wait for a full socket
+SHARE_BYTES = 16 * 1024  # a larger rest is a view of the shared chunk; a smaller one is copied
+
+
+class Subscriber:
+    """One filter and cursor on a sink.
+
+    `place` is the last place it was told while live, and where to read on while it is not.
+    """
+
+    __slots__ = ("disconnect", "group", "place", "resuming", "sink")
+
+    def __init__(self, sink: Sink, group: Group, place: int, lag: LagPolicy) -> None:
+        """Start behind `place`, not yet live."""
+        self.sink = sink
+        self.group: Group | None = group
+        self.place = place
+        self.disconnect = lag == "disconnect"
+        self.resuming = True  # a loss found now is one of history, later one of lag
+
+    def cancel(self) -> None:
+        """End it; the sink stays open."""
+        self.sink.hub.cancel(self)
+
+
+class Sink:
+    """One connection: what is still to be written to it, and who writes."""
+
+    __slots__ = (
+        "blocked_at", "closed", "connection", "ending", "hub", "idle", "on_closed", "on_goodbye",
+        "on_received", "output", "pulse", "queue", "queued", "rest", "subscribers",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        hub: Hub,
+        connection: Connection,
+        output: str,
+        goodbye: Callable[[float], bytes],
+        received: Callable[[bytes], None] | None,
+        idle: Callable[[], bytes] | None,
+        closed: Callable[[], None] | None,
+    ) -> None:
+        """Take a connection; `Hub.adopt` is the door."""
+        self.hub = hub
+        self.connection = connection
+        self.output = output
+        self.on_goodbye = goodbye
+        self.on_received = received
+        self.idle = idle
+        self.on_closed = closed
+        self.subscribers: tuple[Subscriber, ...] = ()
+        self.rest: bytes | memoryview | None = None
+        self.queue: deque[bytes] | None = None
+        self.queued = 0
+        self.blocked_at = 0.0  # monotonic time since which nothing could be written; 0: not blocked
+        self.ending = False
+        self.closed = False
+        self.pulse: set[Sink] | None = None  # the heartbeat slice it is in
+
+    def subscribe(self, filter: Filter, format: Format, start: Start, *, lag: LagPolicy = "replay") -> Subscriber:
+        """Deliver from `start` on; see `eventstream.components.output.Sink`."""
+        return self.hub.subscribe(self, filter, format, start, lag)
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame now, or queue it behind the one that is stuck."""
+        if self.closed or self.ending:
+            return
+        if self.blocked_at:
+            self._enqueue(frame)
+        else:
+            self.push(frame)
+
+    def _enqueue(self, frame: bytes) -> None:
+        if self.queue is None:
+            self.queue = deque()
+        self.queue.append(frame)
+        self.queued += len(frame)
+        if self.queued > QUEUE_BYTES:
+            self.hub.lose(self, "queue")
+
+    def push(self, data: bytes | memoryview) -> None:
+        """Write one frame to a sink that is not blocked; keep what does not fit."""
+        sent = self.hub.send(self, data)
+        if not self.closed and sent < len(data):
+            self.keep(data, sent, len(data))
+
+    def keep(self, data: bytes | memoryview, sent: int, end: int) -> None:
+        """Keep the unsent end of one frame and wait for the socket to drain."""
+        rest = memoryview(data)[sent:end]
+        self.rest = rest if len(rest) > SHARE_BYTES else bytes(rest)
+        self.hub.block(self)
+
+    def deliver(self, subscriber: Subscriber, chunk: Chunk) -> bool:
+        """Send a chunk's frames behind the subscriber's place; True when all of it went.
+
+        After a short write the place is that of the last frame that went or is kept as `rest`.
+        """
+        begin = chunk.since(subscriber.place) if chunk.offsets and chunk.offsets[0] <= subscriber.place else 0
+        data: bytes | memoryview = memoryview(chunk.data)[begin:] if begin else chunk.data
+        sent = self.hub.send(self, data) if data else 0
+        if self.closed:
+            return False
+        if sent == len(data):
+            subscriber.place = max(subscriber.place, chunk.next)
+            return True
+        position = begin + sent
+        frame = bisect_left(chunk.ends, max(position + 1, position + self.connection.committed))
+        subscriber.place = chunk.offsets[frame]  # this frame's rest is kept, and goes before anything else
+        self.keep(chunk.data, position, chunk.ends[frame])
+        return False
+
+    def flush(self) -> bool:
+        """Write what waits; True when the sink is free again."""
+        if self.rest is not None:
+            sent = self.hub.send(self, self.rest)
+            if self.closed:
+                return False
+            if sent < len(self.rest):
+                self.rest = self.rest[sent:]
+                self.hub.progress(self, sent)
+                return False
+            self.rest = None
+        self.hub.unblock(self)
+        while self.queue and not self.blocked_at and not self.closed:
+            frame = self.queue.popleft()
+            self.queued -= len(frame)
+            self.push(frame)
+        return not self.blocked_at and not self.closed
+
+    def gap(self, subscriber: Subscriber, gap: Gap) -> None:
+        """Tell a subscriber what it lost."""
+        if subscriber.group is not None:
+            self.write(subscriber.group.format.gap(gap))
+
+    def end(self, farewell: bytes = b"") -> None:
+        """Write what is queued and this, then close; the peer is given 5 s to read it."""
+        if not self.closed and not self.ending:
+            self.write(farewell)
+            self.ending = True
+            self.hub.finish(self)

@@ -1,0 +1,87 @@
+"""How a responder asks for its socket, and how long a request's body may take."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from eventstream.errors import Reject
+from eventstream.http.message import HANDOFF
+from eventstream.server.connection import connection_of
+
+Take = Callable[[Any, bytes], None]
+
+
+class Slot:
+    """`environ["eventstream.handoff"]`: called with `take` by a responder that wants the socket."""
+
+    __slots__ = ("take",)
+
+    def __init__(self) -> None:
+        """Start with no wish."""
+        self.take: Take | None = None
+
+    def __call__(self, take: Take) -> None:
+        """Ask for the socket; `take(connection, bytes already read)` runs once the head is sent."""
+        self.take = take
+
+
+class Handed:
+    """What the WSGI app returns when its socket is to be handed over."""
+
+    __slots__ = ("response", "take")
+
+    def __init__(self, take: Take, response: Any) -> None:
+        """Keep who takes it and gunicorn's response, whose head is not sent yet."""
+        self.take = take
+        self.response = response
+
+    def hand_over(self) -> None:
+        """Send the head and give the socket away.
+
+        The stream is delimited by the connection's end: the same bytes serve HTTP/1.0 and 1.1.
+        Falcon adds `content-length: 0` to a response without a body, which would end it at once.
+        """
+        response, take = self.response, self.take
+        response.force_close()
+        response.chunked = False
+        response.headers = [header for header in response.headers if header[0].lower() != "content-length"]
+        response.response_length = None
+        response.send_headers()
+        rest = response.req.unreader.take_buffered()
+        take(connection_of(response.sock), rest)
+
+
+class BoundedInput:
+    """`wsgi.input` with a deadline for the whole body, which gunicorn has not."""
+
+    __slots__ = ("_body", "_seconds", "finished")
+
+    def __init__(self, body: Any, seconds: float, *, empty: bool) -> None:
+        """Bound reading `body` to `seconds` in all."""
+        self._body = body
+        self._seconds = seconds
+        self.finished = empty  # nothing of the body is left on the connection
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes; raises Reject 408 when the sender is too slow, 400 when it leaves."""
+        late = Reject("the body took too long", status=408, reason="timeout", headers={"Connection": "close"})
+        try:
+            with gevent.Timeout(self._seconds, late):
+                data: bytes = self._body.read(size if size >= 0 else None)
+        except (TimeoutError, socket.timeout):
+            raise late from None
+        if size < 0 or len(data) < size:
+            self.finished = True
+        return data
+
+
+def offer(environ: dict[str, Any], body_seconds: float) -> tuple[Slot, BoundedInput]:
+    """Put the slot and the bounded input into a request's environ."""
+    slot = environ[HANDOFF] = Slot()
+    empty = "HTTP_TRANSFER_ENCODING" not in environ and environ.get("CONTENT_LENGTH", "0") == "0"
+    bounded = environ["wsgi.input"] = BoundedInput(environ["wsgi.input"], body_seconds, empty=empty)
+    return slot, bounded

@@ -1,0 +1,192 @@
+"""The gunicorn worker: gunicorn's strict parser, our connection loop, sockets that can be handed over.
+
+Seams of gunicorn this stands on, each with a test: `RequestParser`, `AsyncWorker.handle_request`,
+`is_already_handled` with `StopIteration`, `start_response.__self__`, `GeventWorker.init_process`.
+"""
+
+from __future__ import annotations
+
+import gc
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gevent
+import gevent.event
+import gevent.pool
+from gevent.socket import wait_read
+from gunicorn import http as gunicorn_http
+from gunicorn.http import errors as parse_errors
+from gunicorn.sock import ssl_context
+from gunicorn.workers.ggevent import GeventWorker
+
+from eventstream.config.model import Timeouts
+from eventstream.server.errors import write_problem
+from eventstream.server.handoff import Handed, offer
+from eventstream.server.listener import Listener
+from eventstream.server.loops import Loops
+from eventstream.server.wsgi import App
+from eventstream.telemetry.log import get_logger
+
+log = get_logger("worker")
+
+REPLAYS = 4  # pages of history read at once
+LINGER = 1.0  # seconds given to a peer to read a refusal before its unread body resets the connection
+
+
+class EventStreamWorker(GeventWorker):
+    """One worker process. Run by `eventstream serve`, or by gunicorn with `create_app`."""
+
+    app_state: App
+
+    def load_wsgi(self) -> None:
+        """Build the node: after the fork and gevent's patches, the only safe place for state."""
+        # A GIL hand-back from the commit thread waits up to one interval; the default is 5 ms.
+        sys.setswitchinterval(0.001)
+        super().load_wsgi()
+        app = self.wsgi
+        if not isinstance(app, App):
+            raise TypeError("EventStreamWorker serves eventstream.server.wsgi:create_app()")
+        self.app_state = app
+        self.timeouts: Timeouts = app.node.settings.server.timeouts
+        self.stopping = gevent.event.Event()
+        self._idle: set[Any] = set()
+        self._loops = Loops(app, self.stopping)
+        self.wsgi = self._wrap(app)
+        gc.collect()
+        gc.freeze()  # what lives as long as the worker is not scanned again: full collections cost 1 ms, not 15
+
+    def _wrap(self, app: App) -> Callable[[dict[str, Any], Any], Any]:
+        body_seconds = self.timeouts.body
+
+        def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes] | Handed:
+            slot, body = offer(environ, body_seconds)
+            answer = app(environ, start_response)
+            if slot.take is not None:
+                return Handed(slot.take, start_response.__self__)
+            if not body.finished:
+                start_response.__self__.force_close()  # the rest of the body is not read: see _linger
+            return answer
+
+        return wsgi
+
+    def is_already_handled(self, respiter: Any) -> bool:
+        """Hand the socket over where the app asked for it; ends the connection's loop."""
+        if type(respiter) is not Handed:
+            return bool(super().is_already_handled(respiter))
+        respiter.hand_over()
+        raise StopIteration
+
+    # -- one connection ---------------------------------------------------------------------------
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection until it ends or its socket is given away."""
+        request = None
+        try:
+            parser = gunicorn_http.get_parser(self.cfg, client, addr)
+            address = listener.getsockname()
+            while True:
+                if not self._await_request(parser, client):
+                    break
+                request = None
+                with gevent.Timeout(self.timeouts.head, False):
+                    request = next(parser)
+                if request is None:
+                    break
+                client.settimeout(self.timeouts.write)
+                self.handle_request(address, request, client, addr)
+                client.settimeout(None)
+        except (StopIteration, parse_errors.NoMoreData):
+            pass
+        except (parse_errors.ParseException, parse_errors.ConfigurationProblem) as error:
+            write_problem(client, error)
+        except OSError as error:  # the peer left or stalled; its business
+            log.debug("connection_ended", error=str(error))
+        except Exception as error:
+            fingerprint = self.app_state.node.metrics.error(error)
+            log.exception("connection_failed", fingerprint=fingerprint)
+        finally:
+            _linger(client)
+
+    def _await_request(self, parser: Any, client: Any) -> bool:
+        """Wait for the next request's first byte; False when the connection is to end."""
+        unreader = parser.unreader
+        if unreader.buf.tell() or (isinstance(client, ssl.SSLSocket) and client.pending()):
+            return True
+        if self.stopping.is_set():
+            return False
+        self._idle.add(client)
+        try:
+            wait_read(client.fileno(), timeout=self.timeouts.keep_alive if parser.req_count else self.timeouts.head)
+        except (TimeoutError, socket.timeout):
+            return False
+        finally:
+            self._idle.discard(client)
+        return True
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        """Serve one request, then let others run: hot producers must not keep the hub waiting."""
+        super().handle_request(listener_name, req, sock, addr)
+        gevent.sleep(0)
+
+    # -- the worker's life ------------------------------------------------------------------------
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Begin the drain at once, not at the next look at the clock."""
+        super().handle_exit(sig, frame)
+        self.stopping.set()
+
+    def run(self) -> None:
+        """Serve until told to stop, then drain."""
+        context = ssl_context(self.cfg) if self.cfg.is_ssl else None
+        pool = gevent.pool.Pool(self.worker_connections)
+        listeners = [
+            Listener(sock, self.handle, pool, context, handshake=self.timeouts.head, share=self.cfg.workers > 1)
+            for sock in self.sockets
+        ]
+        for listener in listeners:
+            listener.start()
+        self._loops.start(context, self.cfg)
+        log.info("worker_ready", pid=self.pid, generation=self.app_state.generation.number)
+        while self.alive:
+            self.notify()
+            self.stopping.wait(1.0)
+        self.stopping.set()
+        for listener in listeners:
+            listener.close()
+        self._drain(pool)
+
+    def _drain(self, pool: gevent.pool.Pool) -> None:
+        """Answer what is in flight, end the streams cleanly, and give everything back."""
+        node = self.app_state.node
+        deadline = time.monotonic() + node.settings.server.drain
+        node.drain()
+        for client in list(self._idle):
+            client.shutdown(socket.SHUT_RD)  # wakes its greenlet, which ends the connection
+        while time.monotonic() < deadline and (len(pool) or node.hub.sinks):
+            self.notify()
+            gevent.sleep(0.05)
+        log.info("drained", requests_cut=len(pool), streams_cut=len(node.hub.sinks))
+        pool.kill(block=True, timeout=1.0)
+        self._loops.stop()
+        node.observe(0.0)
+        node.close()
+
+
+def _linger(client: Any) -> None:
+    """Close so that the peer can read our last words: unread input would make the kernel reset it."""
+    try:
+        if client.fileno() < 0:
+            return  # handed over
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(LINGER)
+        with gevent.Timeout(LINGER, False):
+            while client.recv(65536):
+                pass
+    except (OSError, ValueError):
+        pass  # the peer is gone: nothing is left to be polite about
+    finally:
+        client.close()

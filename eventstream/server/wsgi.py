@@ -1,0 +1,36 @@
+"""The app for any WSGI server: `gunicorn 'eventstream.server.wsgi:create_app("pipelines.yaml")'`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from eventstream.http.app import build_app
+from eventstream.runtime.node import Node, build_node
+from eventstream.server.generation import Generation, load_generation
+from eventstream.server.platform import GeventPlatform, PlainPlatform, current_platform
+from eventstream.telemetry.metrics import Metrics
+
+
+class App:
+    """A WSGI app and the node behind it."""
+
+    def __init__(self, generation: Generation, *, metrics_folder: str | None = None) -> None:
+        """Build and open the node; call it in the process that serves."""
+        self.generation = generation
+        self.platform: GeventPlatform | PlainPlatform = current_platform()
+        routes = [offer.component for offer in generation.catalogue.offers["route"].values()]
+        self.node: Node = build_node(
+            generation.settings, generation.catalogue.manager, routes, self.platform, Metrics(metrics_folder)
+        )
+        self._falcon = build_app(self.node)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Serve one request."""
+        return self._falcon(environ, start_response)
+
+
+def create_app(file: str = "pipelines.yaml") -> App:
+    """Return the app of a configuration file; raises ConfigError. Call it in the process that serves."""
+    return App(load_generation(file, drop_ins=os.environ.get("EVENTSTREAM_PLUGINS", "").split(os.pathsep)))

@@ -1,0 +1,188 @@
+"""Prometheus metrics over all workers of one server.
+
+What is counted on hot paths is a plain number here, and reaches Prometheus' shared files in `flush`,
+once a second. Every label has a bounded set of values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import traceback
+from collections import Counter as Tally
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
+
+MAX_FINGERPRINTS = 100
+_LATENCY = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+def share(folder: str) -> None:
+    """Keep all metrics of this and later forked processes in files under `folder`; call it before any exist."""
+    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # where the library's value class looks
+    values.ValueClass = values.MultiProcessValue()
+
+
+def forget_worker(pid: int, folder: str) -> None:
+    """Drop a dead worker's gauges; its counters stay counted."""
+    multiprocess.mark_process_dead(pid, folder)
+
+
+class Metrics:
+    """One worker's metrics."""
+
+    def __init__(self, folder: str | None = None) -> None:
+        """With `folder` (see `share`), `render` shows the sum over all workers; else this process alone."""
+        self._folder = folder
+        registry = self._registry = CollectorRegistry()
+
+        def counter(name: str, help: str, labels: tuple[str, ...] = ()) -> Counter:
+            return Counter(f"eventstream_{name}", help, labels, registry=registry)
+
+        def gauge(name: str, help: str, labels: tuple[str, ...] = (), mode: str = "livesum") -> Gauge:
+            return Gauge(f"eventstream_{name}", help, labels, registry=registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+
+        self._received = counter("events_received", "Events that producers sent.", ("form",))
+        self._bytes_in = counter("bytes_received", "Bytes of request bodies.")
+        self._stored = counter("events_stored", "Events appended to the store.")
+        self._repeated = counter("events_repeated", "Events that had been stored before.")
+        self._refused = counter("refusals", "Events and requests refused, by reason.", ("reason",))
+        self._dropped = counter("events_dropped", "Events ended quietly by a step, by reason.", ("reason",))
+        self._step_seconds = counter("step_seconds", "Time spent in a step.", ("step",))
+        self._step_events = counter("step_events", "Events a step was given.", ("step",))
+        self._append_seconds = Histogram(
+            "eventstream_store_append_seconds", "Time from append to receipt.", registry=registry, buckets=_LATENCY
+        )
+        self._sent = counter("events_sent", "Event frames sent to subscribers.")
+        self._replayed = counter("events_replayed", "Event frames read from the store for subscribers behind.")
+        self._bytes_out = counter("bytes_sent", "Bytes written to subscribers.")
+        self._fell_behind = counter("subscribers_fell_behind", "Times a live subscriber's socket was full.")
+        self._ephemeral_lost = counter("ephemeral_events_lost", "Ephemeral events somebody could not take.")
+        self._connections = gauge("connections", "Open streams, by output.", ("output",))
+        self._closed = counter("connections_closed", "Streams closed, by output and reason.", ("output", "reason"))
+        self._lagging = gauge("subscribers_lagging", "Subscribers that are behind the head.")
+        self._lag = gauge("lag_events", "How far the hub is behind the store, in offsets.", mode="livemax")
+        self._loop_lag = gauge("loop_lag_seconds", "How late the event loop ran a timer, last second.", mode="livemax")
+        self._memory = gauge("memory_bytes", "Resident memory of all workers.")
+        self._store = gauge("store", "Numbers of the store, by name.", ("name",), mode="livemostrecent")
+        self._errors = counter("errors", "Failures in the server's own code, by fingerprint.", ("fingerprint",))
+        self._fingerprints: set[str] = set()
+        self.bytes_in = self.bytes_out = self.fell_behind = self.ephemeral_lost = 0
+        self._events_sent = self._events_replayed = 0
+        self._tallies: dict[Counter, Tally[tuple[str, ...]]] = {}
+        self.head = 0  # the hub's place in the store
+
+    # -- counting ---------------------------------------------------------------------------------
+
+    def _tally(self, counter: Counter, amount: float, *labels: str) -> None:
+        self._tallies.setdefault(counter, Tally())[labels] += amount  # type: ignore[assignment]  # seconds are floats
+
+    def received(self, form: str, events: int, size: int) -> None:
+        """Count a request's events and body bytes."""
+        self.bytes_in += size
+        self._tally(self._received, events, form)
+
+    def stored(self, new: int, repeated: int, seconds: float) -> None:
+        """Count an append and its time to receipt."""
+        self._tally(self._stored, new)
+        if repeated:
+            self._tally(self._repeated, repeated)
+        self._append_seconds.observe(seconds)
+
+    def refused(self, reason: str, events: int = 1) -> None:
+        """Count refusals under their reason."""
+        self._tally(self._refused, events, reason)
+
+    def dropped(self, reason: str) -> None:
+        """Count an event that a step ended quietly."""
+        self._tally(self._dropped, 1, reason)
+
+    def step(self, place: str, events: int, seconds: float) -> None:
+        """Count one pass through a step."""
+        self._tally(self._step_seconds, seconds, place)
+        self._tally(self._step_events, events, place)
+
+    def sent(self, frames: int, members: int) -> None:
+        """Count frames sent to each of `members`."""
+        self._events_sent += frames * members
+
+    def replayed(self, frames: int) -> None:
+        """Count frames served from the store."""
+        self._events_replayed += frames
+
+    def connections(self, output: str, change: int) -> None:
+        """Count an opened (+1) or closed (-1) stream."""
+        self._connections.labels(output).inc(change)
+
+    def closed(self, output: str, reason: str) -> None:
+        """Count why a stream was closed."""
+        self._tally(self._closed, 1, output, reason)
+
+    def delivered_to(self, head: int) -> None:
+        """Note the place that all live subscribers have reached."""
+        self.head = head
+
+    def error(self, error: BaseException) -> str:
+        """Count a failure; returns its fingerprint: equal for equal places, without values."""
+        frames = traceback.extract_tb(error.__traceback__)
+        text = type(error).__name__ + "".join(f"|{Path(frame.filename).name}:{frame.name}" for frame in frames)
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
+        if fingerprint not in self._fingerprints and len(self._fingerprints) >= MAX_FINGERPRINTS:
+            fingerprint = "other"
+        self._fingerprints.add(fingerprint)
+        self._errors.labels(fingerprint).inc()
+        return fingerprint
+
+    # -- showing ----------------------------------------------------------------------------------
+
+    def observe(self, *, store: dict[str, float], lagging: int, loop_lag: float) -> None:
+        """Set what is measured rather than counted."""
+        for name, value in store.items():
+            self._store.labels(name).set(value)
+        self._lag.set(max(0.0, store.get("head", 0) - self.head) if self.head else 0)
+        self._lagging.set(lagging)
+        self._loop_lag.set(loop_lag)
+        self._memory.set(resident_bytes())
+
+    def flush(self) -> None:
+        """Carry the plain numbers into Prometheus' files."""
+        for counter, tally in self._tallies.items():
+            for labels, amount in tally.items():
+                (counter.labels(*labels) if labels else counter).inc(amount)
+            tally.clear()
+        for name in ("bytes_in", "bytes_out", "fell_behind", "ephemeral_lost"):
+            getattr(self, f"_{name}").inc(getattr(self, name))
+            setattr(self, name, 0)
+        self._sent.inc(self._events_sent)
+        self._replayed.inc(self._events_replayed)
+        self._events_sent = self._events_replayed = 0
+
+    def render(self) -> bytes:
+        """Return the exposition text, over all workers where metrics are shared."""
+        self.flush()
+        if self._folder is None:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry, path=self._folder)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def resident_bytes() -> int:
+    """Return this process's resident memory."""
+    with Path("/proc/self/statm").open() as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        """Start."""
+        self._began = time.perf_counter()
+
+    def read(self) -> float:
+        """Return seconds so far."""
+        return time.perf_counter() - self._began

@@ -1,0 +1,41 @@
+"""Server-Sent Events (WHATWG HTML, section 9.2), the writing side."""
+
+from __future__ import annotations
+
+import re
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_UNSAFE = re.compile(r"[\r\n\0]")
+_RESERVED_NAMES = frozenset({"message", "open", "error", "cursor", "gap"})  # ours, or EventSource's own
+
+COMMENT = b":\n\n"  # a heartbeat that says nothing
+
+
+def field_value(text: str) -> bytes:
+    """Return text for a one-line field: CR, LF and NUL would end the field or void the id."""
+    return _UNSAFE.sub("", text).encode()
+
+
+def frame(data: bytes, *, id: str = "", event: str = "") -> bytes:
+    """Write one event block; every line end inside `data` becomes a further `data:` line."""
+    head = b"id: " + field_value(id) + b"\n" if id else b""
+    if event:
+        head += b"event: " + field_value(event) + b"\n"
+    if b"\n" in data or b"\r" in data:
+        data = _LINE_END.sub(b"\ndata: ", data)
+    return head + b"data: " + data + b"\n\n"
+
+
+def retry_line(seconds: float) -> bytes:
+    """Write the time after which a client reconnects, as a line of the block that follows."""
+    return b"retry: %d\n" % round(seconds * 1000)
+
+
+def retry(seconds: float) -> bytes:
+    """Write the time after which a client reconnects, in a block of its own."""
+    return retry_line(seconds) + b"\n"
+
+
+def event_name(type: str) -> str:
+    """Return the `event:` name for an event type, or nothing where a name is not to be used."""
+    return "" if type in _RESERVED_NAMES else type

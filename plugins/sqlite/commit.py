@@ -1,0 +1,132 @@
+"""One group commit: what each request gets, decided and written in one transaction.
+
+Runs in a native thread beside a busy loop, where every call into SQLite may cost one turn of the
+interpreter lock: so few calls, each over many rows, with texts that repeat (and so stay compiled).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from hashlib import blake2b
+from typing import Any
+
+from eventstream import Entry
+
+from .session import Session
+
+# What an entry got, as a number: a new offset, minus the offset of its first copy, or one of these.
+CONFLICT = 0
+NOTHING = None
+Outcome = int | None
+
+_LOOKUP = 4096  # ids per question
+_WHOLE = (1024, 256, 64)  # rows per statement; the rest below 64 has a statement of its own size
+_EVENT = "(type, source, subject, received, deliver, json, offset)"
+_ID = "(key, fingerprint, offset, received)"
+
+
+class Request:
+    """The entries of one `append`, and what became of them."""
+
+    __slots__ = ("atomic", "entries", "epoch", "keys", "outcomes", "size")
+
+    def __init__(self, entries: Sequence[Entry], *, atomic: bool) -> None:
+        """Prepare the keys; raises UnicodeEncodeError here, where it harms nobody else's commit."""
+        self.entries = entries
+        self.atomic = atomic
+        self.keys = [key_of(entry) for entry in entries]
+        self.size = sum(len(entry.json) for entry in entries)
+        self.outcomes: list[Outcome] | None = None
+        self.epoch = ""
+
+
+def key_of(entry: Entry) -> bytes:
+    """Return 16 bytes that stand for source and id."""
+    entry.type.encode()
+    if entry.subject is not None:
+        entry.subject.encode()
+    return blake2b(f"{entry.source}\0{entry.id}".encode(), digest_size=16).digest()
+
+
+def write(session: Session, requests: Sequence[Request], received: int) -> int:
+    """Write what is new of all requests inside the open transaction; return the new head, 0 if nothing was.
+
+    `received` is in microseconds. Outcomes are set on the requests, to be believed after the commit only.
+    """
+    execute = session.connection.execute
+    keys = [key for request in requests for key in request.keys]
+    known: dict[Any, tuple[Any, int]] = {}
+    for at in range(0, len(keys), _LOOKUP):
+        chunk = keys[at : at + _LOOKUP]
+        size = 1 << (len(chunk) - 1).bit_length()
+        rows = execute(_lookup(size), chunk + [None] * (size - len(chunk))).fetchall()
+        known.update((key, (fingerprint, -offset)) for key, fingerprint, offset in rows)
+    epoch, head = known.pop(None)
+    head = -head
+    events: list[Any] = []
+    ids: list[Any] = []
+    first = head
+    for request in requests:
+        outcomes, fresh = _decide(request, known, head)
+        request.outcomes, request.epoch = outcomes, epoch
+        for index in fresh:
+            entry, head = request.entries[index], head + 1
+            events += (entry.type, entry.source, entry.subject, received, entry.deliver, entry.json, head)
+            ids += (request.keys[index], entry.fingerprint, head, received)
+    added = head - first
+    if added:
+        for sql, values in _statements("events", _EVENT, events, added):
+            execute(sql, values)
+        for sql, values in _statements("ids", _ID, ids, added):
+            execute(sql, values)
+        grown = sum(map(len, events[5::7]))
+        update = "UPDATE meta SET head = ?, events = events + ?, bytes = bytes + ?, ids = ids + ?"
+        execute(update, (head, added, grown, added))
+    return head if added else 0
+
+
+def _decide(request: Request, known: dict[Any, tuple[Any, int]], head: int) -> tuple[list[Outcome], list[int]]:
+    """Return the outcomes of one request and the indexes of its new entries; `known` learns of those."""
+    outcomes: list[Outcome] = []
+    fresh: list[int] = []
+    mine: dict[bytes, tuple[bytes, int]] = {}
+    for index, (key, entry) in enumerate(zip(request.keys, request.entries, strict=True)):
+        earlier = known.get(key) or mine.get(key)
+        if earlier is None:
+            fresh.append(index)
+            offset = head + len(fresh)
+            mine[key] = (entry.fingerprint, -offset)
+            outcomes.append(offset)
+        else:
+            outcomes.append(earlier[1] if earlier[0] == entry.fingerprint else CONFLICT)
+    if request.atomic and CONFLICT in outcomes:
+        for index, key in enumerate(request.keys):
+            if key in mine and outcomes[index] != CONFLICT:
+                outcomes[index] = NOTHING
+        return outcomes, []
+    known.update(mine)
+    return outcomes, fresh
+
+
+@cache
+def _lookup(size: int) -> str:
+    marks = ",".join("?" * size)
+    ids = f"SELECT key, fingerprint, offset FROM ids WHERE key IN ({marks})"  # noqa: S608  # only question marks
+    return f"SELECT NULL, epoch, head FROM meta UNION ALL {ids}"  # noqa: S608  # as above
+
+
+@cache
+def _insert(table: str, columns: str, rows: int) -> str:
+    row = f"({','.join('?' * (columns.count(',') + 1))})"
+    return f"INSERT INTO {table} {columns} VALUES {','.join([row] * rows)}"  # noqa: S608  # our own names
+
+
+def _statements(table: str, columns: str, values: list[Any], rows: int) -> Iterator[tuple[str, list[Any]]]:
+    width = columns.count(",") + 1
+    at = 0
+    while rows:
+        chunk = next((size for size in _WHOLE if size <= rows), rows)
+        yield _insert(table, columns, chunk), values[at : at + chunk * width]
+        at += chunk * width
+        rows -= chunk

@@ -1,0 +1,156 @@
+"""The database file: its tables, how a connection to it is opened, and what its errors mean."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from eventstream import ConfigError, Problem, StoreBusy
+
+Synchronous = Literal["FULL", "NORMAL"]
+
+VERSION = 1
+APPLICATION = 0x45767374  # "Evst", in the file's header
+BUSY_SECONDS = 2.0  # how long a foreign connection may hold the write lock before we say 503
+WAL_LIMIT = 64 * 2**20  # bytes the WAL file is cut back to once it was copied
+AUTO_CHECKPOINT = 8192  # pages; a safety net, `trim` comes long before it
+
+# `received` is in microseconds, so that it survives JSON exactly. `ids` outlives `events`, and is forgotten by offset.
+_TABLES = """
+CREATE TABLE events (
+  offset INTEGER PRIMARY KEY, type TEXT NOT NULL, source TEXT NOT NULL, subject TEXT,
+  received INTEGER NOT NULL, deliver INTEGER NOT NULL, json BLOB NOT NULL);
+CREATE TABLE ids (
+  key BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, offset INTEGER NOT NULL, received INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX ids_by_offset ON ids (offset, received);
+CREATE TABLE epochs (seq INTEGER PRIMARY KEY, name TEXT NOT NULL, first INTEGER NOT NULL);
+CREATE TABLE meta (
+  one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL, head INTEGER NOT NULL, trimmed INTEGER NOT NULL,
+  events INTEGER NOT NULL, bytes INTEGER NOT NULL, ids INTEGER NOT NULL);
+INSERT INTO meta VALUES (1, '', 0, 0, 0, 0, 0);
+"""
+_MARK = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
+
+_ADVICE = {
+    "BUSY": "another program holds it locked: end that program",
+    "LOCKED": "another program holds it locked: end that program",
+    "FULL": "the disk (or a quota) is full: free some space",
+    "READONLY": "it is read-only: make the file and its folder writable for this user",
+    "IOERR": "the disk failed: see the kernel's log",
+    "CANTOPEN": "it cannot be opened: the file and its folder must be writable for this user",
+    "CORRUPT": "it is damaged: restore a backup",
+    "NOTADB": "it is no SQLite database: give another path",
+    "PERM": "it is not ours: make the file and its folder writable for this user",
+}
+
+
+def connect(path: str, *, synchronous: Synchronous = "FULL", query_only: bool = False) -> sqlite3.Connection:
+    """Open the existing file; one user at a time may use the connection, from any thread."""
+    connection = sqlite3.connect(
+        f"file:{quote(path)}?mode=rw",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=512,
+    )
+    try:
+        for pragma in (
+            f"synchronous = {synchronous}",
+            f"wal_autocheckpoint = {AUTO_CHECKPOINT}",
+            f"journal_size_limit = {WAL_LIMIT}",
+            "secure_delete = OFF",
+            "cache_size = -8192",
+            f"query_only = {int(query_only)}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def create_file(path: Path) -> None:
+    """Create the file (0600) and its folder (0700) where they are missing, and make their names durable."""
+    folder = path.parent
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for made in missing:
+        made.chmod(0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for one in {folder, *(made.parent for made in missing)}:
+        sync_folder(one)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def prepare(connection: sqlite3.Connection, path: str) -> None:
+    """Create the tables in an empty file; raises ConfigError for a file that is not ours to use."""
+    check(connection, path)
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    if not _is_ready(connection):
+        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_MARK} COMMIT;")
+
+
+def check(connection: sqlite3.Connection, path: str) -> None:
+    """Raise ConfigError when the file is another program's, or a newer version's."""
+    ((application,),) = connection.execute("PRAGMA application_id").fetchall()
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    if application != APPLICATION and (tables or application or version):
+        raise ConfigError(
+            [Problem(f"store.sqlite: {path} is a database of another program", hint="give the store a path of its own")]
+        )
+    if version > VERSION:
+        hint = "run the version that wrote it, or restore an older backup"
+        raise ConfigError(
+            [Problem(f"store.sqlite: {path} has schema version {version}, this server knows {VERSION}", hint=hint)]
+        )
+
+
+def _is_ready(connection: sqlite3.Connection) -> bool:
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    return bool(version)
+
+
+@contextmanager
+def trouble(path: str, doing: str, *, at_start: bool = False) -> Iterator[None]:
+    """Turn an error of SQLite or the system into StoreBusy that says which file, and what would be right.
+
+    `at_start`, what will not go away by itself (anything but a lock or a full disk) is a ConfigError.
+    """
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        text = f"sqlite store {path}: cannot {doing}: {error}{_advice(error)}"
+        if at_start and not _is_passing(error):
+            hint = "give store.sqlite.path a file in a folder that this user may write"
+            raise ConfigError([Problem(text, pointer="/store/sqlite/path", hint=hint)]) from error
+        raise StoreBusy(text) from error
+
+
+def _is_passing(error: sqlite3.Error | OSError) -> bool:
+    name = getattr(error, "sqlite_errorname", "")
+    return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL")) or (
+        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
+    )
+
+
+def _advice(error: sqlite3.Error | OSError) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    words = name.split("_")
+    advice = _ADVICE.get(words[1]) if len(words) > 1 else None
+    return f" ({name}: {advice})" if advice else f" ({name})" if name else ""
