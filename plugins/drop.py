@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
-from eventstream import Config, Context, Drop, Event, Filter, Meta, Step, hookimpl
+from eventstream import Config, Context, Drop, Event, Filter, FilterError, Meta, Step, hookimpl
 
 AttributeName = Annotated[str, Meta(pattern="^[a-z0-9]{1,64}$")]
 Patterns = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]
@@ -46,7 +46,10 @@ class DropStep(Step):
     def __init__(self, config: DropConfig) -> None:
         super().__init__(config)
         when = config.when
-        self._when = Filter({name: [value] if isinstance(value, str) else value for name, value in when.items()})
+        try:
+            self._when = Filter({name: [value] if isinstance(value, str) else value for name, value in when.items()})
+        except FilterError as error:
+            raise ValueError(f"when: {error}") from None
 
     def process(self, event: Event, context: Context) -> Event:
         """Return the event, or raise Drop when it matches."""

@@ -103,9 +103,7 @@ class LimitStep(Step):
         if self.config.by == "key" and context.key is None:
             detail = "a limit by key needs a signed request"
             return [Reject(detail, 401, "signature", private="no verify step found a key") for _ in events]
-        wanted: dict[str, list[int]] = {}
-        for index, event in enumerate(events):
-            wanted.setdefault(self._bucket(event, context), []).append(index)
+        wanted = self._buckets(events, context)
         outcomes: list[Outcome] = list(events)
         lowest: Take | None = None
         for bucket, places in wanted.items():
@@ -131,10 +129,20 @@ class LimitStep(Step):
             return "the same limit stands twice and charges each event twice; give one of them a name"
         return None
 
-    def _bucket(self, event: Event, context: Context) -> str:
-        """Name the bucket: bounded in length whatever the sender wrote."""
+    def _buckets(self, events: Sequence[Event], context: Context) -> dict[str, list[int]]:
+        """Return the places of the events that each bucket pays for."""
         by = self.config.by
-        value = _network(context.client) if by == "client" else context.key if by == "key" else event.get(by)
+        if by in ("client", "key") and events:  # one bucket pays for all
+            value = _network(context.client) if by == "client" else context.key
+            return {self._bucket(value, context): list(range(len(events)))}
+        wanted: dict[str, list[int]] = {}
+        for place, event in enumerate(events):
+            wanted.setdefault(self._bucket(event.get(by), context), []).append(place)
+        return wanted
+
+    def _bucket(self, value: str | int | None, context: Context) -> str:
+        """Name a bucket: bounded in length whatever the sender wrote."""
+        by = self.config.by
         shared = [self.config.name] if self.config.name else [None, context.pipeline]
         text = json.dumps([*shared, by, self.rate, self.burst, value])
         return "limit:" + hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -159,7 +167,9 @@ class LimitStep(Step):
     def _fields(self, take: Take, context: Context) -> dict[str, str]:
         """Return the RateLimit fields, with those of earlier limits before our own."""
         seconds = take.reset if take.taken else take.wait
-        state = f'"{self.policy}";r={max(0, math.floor(take.remaining))};t={max(0, math.ceil(seconds))}'
+        # A ledger may count in floats: 0.9999999 tokens are one.
+        left, until = math.floor(take.remaining + 1e-6), math.ceil(seconds - 1e-3)
+        state = f'"{self.policy}";r={max(0, left)};t={max(0, until)}'
         own = {"RateLimit": state, "RateLimit-Policy": self._policy_field}
         earlier = context.headers
         return {name: f"{earlier[name]}, {text}" if name in earlier else text for name, text in own.items()}

@@ -177,7 +177,7 @@ class Memory(Store):
         return 0
 
     def trim(self) -> int:
-        """Remove at most 2,000 events, and as many ids."""
+        """Remove at most 2,000 events, and 20,000 ids."""
         now = self._node.now()
         with self._lock:
             count = 0
@@ -187,7 +187,7 @@ class Memory(Store):
             if count:
                 self._trimmed = self._records[count - 1].offset
                 del self._records[:count]
-            for _ in range(MAX_SLICE):
+            for _ in range(10 * MAX_SLICE):
                 oldest = next(iter(self._ids.values()), None)
                 if oldest is None or oldest.received >= now - self._keep.ids:
                     break

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
-from eventstream import Config, Context, Event, Fault, Filter, Meta, Reject, Step, hookimpl
+from eventstream import Config, Context, Event, Fault, Filter, FilterError, Meta, Reject, Step, hookimpl
 
 AttributeName = Annotated[str, Meta(pattern="^[a-z0-9]{1,64}$")]
 Patterns = Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]
@@ -62,7 +62,10 @@ class RejectStep(Step):
     def __init__(self, config: RejectConfig) -> None:
         super().__init__(config)
         when = config.when
-        self._when = Filter({name: [value] if isinstance(value, str) else value for name, value in when.items()})
+        try:
+            self._when = Filter({name: [value] if isinstance(value, str) else value for name, value in when.items()})
+        except FilterError as error:
+            raise ValueError(f"when: {error}") from None
 
     def process(self, event: Event, context: Context) -> Event:
         """Return the event, or raise Reject when it matches."""

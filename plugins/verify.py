@@ -226,7 +226,9 @@ def _read(request: Request) -> Signed:
     """Take the signed parts out of the request; raises Reject."""
     headers = request.headers
     names = ("id", "timestamp", "signature")
-    family = "webhook" if any(f"webhook-{name}" in headers for name in names) else "svix"  # never a mixture
+    family = "webhook"  # never a mixture of both
+    if not any(f"webhook-{name}" in headers for name in names) and "svix-id" in headers:
+        family = "svix"
     ident, timestamp, signature = (headers.get(f"{family}-{name}", "") for name in names)
     if not (ident and timestamp and signature):
         raise _refusal(f"a {family}- header is missing")

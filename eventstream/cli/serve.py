@@ -26,11 +26,12 @@ class Serve(Command):
 
     def run(self, arguments: Namespace) -> int:
         """Serve until stopped by a signal; SIGHUP reloads."""
-        # Imported here: the other commands need neither gunicorn nor gevent.
-        from eventstream.server.arbiter import Service, running
-        from eventstream.telemetry import log as logging
+        # The other commands need neither gunicorn nor gevent.
+        from eventstream.server.arbiter import Service, running  # noqa: PLC0415
+        from eventstream.telemetry import log as logging  # noqa: PLC0415
 
         overrides = {"bind": arguments.bind, "workers": arguments.workers}
+        owner = os.getpid()
         folder = tempfile.mkdtemp(prefix="eventstream-", dir=_memory_folder())
         try:
             service = Service(arguments.file, _drop_ins(arguments), overrides, folder)
@@ -45,7 +46,8 @@ class Serve(Command):
             log.info("starting", **running(service.generation))
             service.run()
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if os.getpid() == owner:  # a worker leaves through here too
+                shutil.rmtree(folder, ignore_errors=True)
         return 0
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 
-from eventstream.components.component import Component, Config, Duration, Size
+from eventstream.components.component import Component, Config, Duration, Meta, Size
 from eventstream.components.ledger import Ledger
 from eventstream.events.codec import decode_stored
 from eventstream.events.cursor import Cursor
@@ -20,10 +20,18 @@ Durability = Literal["fsync", "os", "replicated", "memory"]
 class Keep(Config, frozen=True):
     """Retention: an event goes when any of the bounds says so."""
 
-    age: Duration = Duration(7 * 86400)
-    events: int = 1_000_000
-    size: Size = Size(2**30)
-    ids: Duration = Duration(86400)  # how long an id is remembered, apart from its payload
+    age: Annotated[Duration, Meta(description="How long an event stays, from its receipt.", examples=["7d"])] = (
+        Duration(7 * 86400)
+    )
+    events: Annotated[int, Meta(description="How many events stay.", examples=[1000000])] = 1_000_000
+    size: Annotated[Size, Meta(description="How many bytes of events stay.", examples=["1GiB"])] = Size(2**30)
+    ids: Annotated[
+        Duration,
+        Meta(
+            description="How long an id is remembered, apart from its payload: so long a repeat is known.",
+            examples=["24h"],
+        ),
+    ] = Duration(86400)
 
 
 class Entry(NamedTuple):

@@ -40,7 +40,8 @@ class Builder:
         hint = self.names(kind)
         if isinstance(entry, dict) and len(entry) > 1:
             hint = f"each {kind} is an entry of its own, its options in a mapping below its name"
-        self.draft.error(path, f"a {kind} is a name, or one name with its options", hint)
+        article = "an" if kind == "output" else "a"
+        self.draft.error(path, f"{article} {kind} is a name, or one name with its options", hint)
         return None
 
     def build(self, kind: str, name: str, options: Any, path: Path) -> Any:

@@ -63,7 +63,7 @@ class Interpolation:
             if match[0] == "$${":
                 return "${"
             try:
-                value, foreign = self._value(match)
+                value, foreign = self._value(match, path)
             except _ExpressionError as fault:
                 message, hint = fault.args
                 self._document.problems.append(self._document.problem(path, message, hint))
@@ -77,7 +77,7 @@ class Interpolation:
             self.sources[path] = Source(text, value, outside)
         return value
 
-    def _value(self, match: re.Match[str]) -> tuple[str, bool]:
+    def _value(self, match: re.Match[str], path: Path) -> tuple[str, bool]:
         expression = match[1]
         if not match[0].endswith("}"):
             raise _ExpressionError(f"{match[0][:40]} has no closing brace", "write $${ for a plain ${")
@@ -95,9 +95,10 @@ class Interpolation:
         if default is not None:  # as in a shell, `:-` also stands in for an empty variable
             return (value, True) if value else (default, False)
         if value is None:
-            raise _ExpressionError(
-                f"environment variable {name} is not set", f"set it, or write ${{env:{name}:-default}}"
-            )
+            hint = f"set it, or write ${{env:{name}:-default}}"
+            if path[:1] == ("keys",):  # a default would be a key in the file
+                hint = "set it before the start"
+            raise _ExpressionError(f"environment variable {name} is not set", hint)
         return value, True
 
     def _file(self, name: str) -> str:

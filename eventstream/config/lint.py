@@ -52,17 +52,17 @@ def _lint_marks(draft: Draft, pipeline: PipelineDraft) -> None:
 
 
 def _lint_steps(draft: Draft, steps: Sequence[StepDraft]) -> None:
-    before: list[Step] = []
-    encrypted = False
-    for one in steps:
-        if one.name == "validate" and encrypted:
+    for index, one in enumerate(steps):
+        if one.name == "validate" and any(earlier.name == "encrypt" for earlier in steps[:index]):
             draft.error(one.path, "validate stands after encrypt, where it sees ciphertext", "put it before encrypt")
-        encrypted = encrypted or one.name == "encrypt"
-        if one.step is not None:
-            advice = one.step.lint(before)
-            if advice:
-                draft.warn(one.path, f"{one.name}: {advice}")
-            before.append(one.step)
+    before: list[Step] = []
+    for one in steps:
+        if one.step is None:  # whatever follows would be judged without what stands before it
+            return
+        advice = one.step.lint(before)
+        if advice:
+            draft.warn(one.path, advice if advice.startswith(one.name) else f"{one.name}: {advice}")
+        before.append(one.step)
 
 
 def _lint_reach(draft: Draft, pipeline: PipelineDraft, earlier: Sequence[PipelineDraft]) -> None:

@@ -15,6 +15,8 @@ from eventstream.events import strict_json
 from eventstream.events.attributes import fault_in, json_type, timestamp
 from eventstream.events.event import CONTEXT_ATTRIBUTES, UNSET, Event
 
+MAX_FAULTS = 100  # told of one request
+MAX_NAME = 64  # characters of a sender's own name that are repeated to it
 ANONYMOUS_SOURCE = "/anonymous"  # the source of a plain event whose caller is not known
 
 
@@ -41,7 +43,7 @@ class Incoming(NamedTuple):
 
 def malformed(detail: str, faults: list[Fault] | None = None) -> Reject:
     """Return the refusal of a body that is not an event."""
-    return Reject(detail, status=400, reason="malformed", faults=faults or ())
+    return Reject(detail, status=400, reason="malformed", faults=(faults or [])[:MAX_FAULTS])
 
 
 def is_json(media_type: str | None) -> bool:
@@ -69,7 +71,7 @@ def from_mapping(fields: Any, *, plain: bool = False, now: float = 0.0) -> Incom
     for name, value in given.items():
         fault = fault_in(name, value)
         if fault:
-            faults.append(Fault(f"{name} {fault}", pointer=f"/{_escape(name)}"))
+            faults.append(_fault_at(name, fault))
     required = ("type",) if plain else ("id", "source", "type")
     faults += [Fault(f"{name} is required", pointer=f"/{name}") for name in required if name not in given]
     if faults:
@@ -95,6 +97,8 @@ def build(attributes: Mapping[str, Any], data: Any) -> Event:
 def fingerprint_of(given: Mapping[str, Any], data: Any) -> bytes:
     """Return 16 bytes that are equal for equal content, whatever the key order."""
     content = {name: value for name, value in given.items() if name not in ("id", "source")}
+    if isinstance(data, bytes):
+        data = {"data_base64": data.hex()}  # told apart from a string that looks like it
     packed = strict_json.canonical([content] if data is UNSET else [content, data])
     return hashlib.blake2b(packed, digest_size=16).digest()
 
@@ -151,6 +155,12 @@ def decode_stored(body: bytes) -> Event:
     fields.pop("specversion")
     data = _take_data(fields, [])
     return build(fields, data)
+
+
+def _fault_at(name: str, fault: str) -> Fault:
+    if len(name) > MAX_NAME:
+        return Fault(f"{name[:MAX_NAME]}… {fault}")
+    return Fault(f"{name} {fault}", pointer=f"/{_escape(name)}")
 
 
 def _escape(name: str) -> str:

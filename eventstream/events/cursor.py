@@ -9,6 +9,7 @@ from eventstream.errors import CursorError
 
 # Letters, digits and one dash: CORS-safelisted bytes, so a browser never preflights a reconnect.
 _TEXT = re.compile(r"([0-9a-z]{1,32})-(0|[1-9][0-9]{0,18})\Z")
+MAX_OFFSET = 2**63 - 1  # the largest that stores hold
 
 
 class Cursor(NamedTuple):
@@ -25,6 +26,6 @@ class Cursor(NamedTuple):
     def parse(cls, text: str) -> Cursor:
         """Read a client's text; raises CursorError for anything this server never wrote."""
         match = _TEXT.match(text)
-        if match is None:
+        if match is None or int(match[2]) > MAX_OFFSET:
             raise CursorError("not a cursor of this server")
         return cls(match[1], int(match[2]))

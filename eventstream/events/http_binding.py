@@ -113,8 +113,7 @@ def _binary(headers: Mapping[str, str], media_type: str, body: bytes, max_depth:
     if faults:
         raise malformed("the ce- headers are not a valid event", faults)
     data = _binary_data(media_type, body, max_depth)
-    packed = {"binary": data.hex()} if isinstance(data, bytes) else data
-    return Incoming(build(given, data), fingerprint_of(given, packed))
+    return Incoming(build(given, data), fingerprint_of(given, data))
 
 
 def _binary_data(media_type: str, body: bytes, max_depth: int) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import msgspec
 
 MAX_DEPTH = 64
+DOUBLE_DIGITS = 308  # a whole number of fewer digits fits a double
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _encoder = msgspec.json.Encoder()
 _sorted_encoder = msgspec.json.Encoder(order="sorted")
@@ -46,11 +47,7 @@ def decode(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     try:
         value = _decoder.decode(text)
     except json.JSONDecodeError as error:
-        raise JsonError(f"{error.msg} at line {error.lineno} column {error.colno}") from None
-    except JsonError:
-        raise
-    except ValueError as error:  # an integer with more digits than Python converts
-        raise JsonError(str(error).partition(";")[0]) from None
+        raise JsonError(f"{error.msg.removesuffix(' at')} at line {error.lineno} column {error.colno}") from None
     if _SURROGATE_ESCAPE.search(body):
         _check_surrogates(value)
     return value
@@ -74,12 +71,19 @@ def _float(text: str) -> float:
     return number
 
 
+def _int(text: str) -> int:
+    if len(text) > DOUBLE_DIGITS:
+        _float(text)
+    return int(text)
+
+
 def _constant(name: str) -> NoReturn:
     raise JsonError(f"{name} is not JSON")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_pairs, parse_float=_float, parse_constant=_constant)
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+_decoder = json.JSONDecoder(object_pairs_hook=_pairs, parse_float=_float, parse_int=_int, parse_constant=_constant)
+# The closing quote is optional: a string that never ends must not be tried again from each quote inside it.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def _check_depth(text: str, max_depth: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,11 +24,12 @@ from eventstream.wire.problem import MEDIA_TYPE, problem_body
 log = get_logger("http")
 
 EVENTS = "/events"
+_SENDER = re.compile(r"[A-Za-z0-9.*_:/\[\]-]{1,253}\Z")  # a DNS name as senders write it, or `*`
 SUSPICIOUS = frozenset({"signature", "origin", "host", "quota"})  # logged at a bounded rate
 
 
 class Resource:
-    """One path: its GET goes to the first output that accepts it, then to `fallback`; POST to `post`."""
+    """One path: its GET goes to the first output that accepts it, then to its handler; other methods to theirs."""
 
     def __init__(self, node: Node, guard: Guard) -> None:
         """Start without handlers."""
@@ -39,27 +41,34 @@ class Resource:
     @property
     def methods(self) -> list[str]:
         """The methods this path answers."""
-        return sorted({*self.handlers, *(["GET"] if self.outputs else []), "OPTIONS"})
+        found = {*self.handlers, *(["GET"] if self.outputs else []), "OPTIONS"}
+        return sorted(found | {"HEAD"} if "GET" in found else found)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer GET."""
+        """Answer GET, and HEAD, whose body Falcon leaves out."""
         request = component_request(req)
         for output in self.outputs:
             if output.accepts(request):
                 answer(req, resp, output.handle(request))
                 return
-        self._handle(req, resp, "GET")
+        if "GET" not in self.handlers and self.outputs:  # nobody else answers here: it knows best what is wrong
+            answer(req, resp, self.outputs[0].handle(request))
+        else:
+            self._handle(req, resp, "GET")
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer POST."""
-        self._handle(req, resp, "POST")
+        """Answer POST and every other method that may carry a body."""
+        self._handle(req, resp, req.method)
+
+    on_head = on_get
+    on_put = on_patch = on_delete = on_trace = on_connect = on_post
 
     def _handle(self, req: falcon.Request, resp: falcon.Response, method: str) -> None:
         handler = self.handlers.get(method)
         if handler is None:
             raise falcon.HTTPMethodNotAllowed(self.methods)
         limit = self._node.settings.server.limits.body
-        body = read_body(req, limit) if method == "POST" else b""
+        body = b"" if method == "GET" else read_body(req, limit)
         answer(req, resp, handler(component_request(req, body)))
 
     def on_options(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -72,7 +81,7 @@ class Resource:
             for name, value in self._guard.preflight_headers(headers, self.methods).items():
                 resp.set_header(name, value)
         webhook = headers.get("webhook-request-origin")
-        if webhook is not None and "POST" in self.handlers:
+        if webhook is not None and "POST" in self.handlers and _SENDER.match(webhook):
             resp.set_header("WebHook-Allowed-Origin", webhook)
             resp.set_header("WebHook-Allowed-Rate", "*")
 
@@ -163,7 +172,9 @@ class Refusals:
         """Answer a step's failure, naming its place."""
         self._node.metrics.refused("step")
         log.error("step_error", step=error.step, error=str(error), request_id=req.context.request_id)
-        refusal = Reject("a step of the pipeline failed; nothing was stored", status=500, reason="step", step=error.step)
+        refusal = Reject(
+            "a step of the pipeline failed; nothing was stored", status=500, reason="step", step=error.step
+        )
         self.reject(req, resp, refusal, params)
 
     def unexpected(self, req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:

@@ -24,7 +24,8 @@ class Guard:
         self._cors = server.cors
         self._any_origin = "*" in server.cors.origins
         names = frozenset(name.lower() for name in server.hosts)
-        self._hosts = names or (_LOOPBACK_NAMES if server.loopback else frozenset())
+        loopback = _LOOPBACK_NAMES | {server.bind.rpartition(":")[0].lower()}
+        self._hosts = names or (loopback if server.loopback else frozenset())
         self._proxies = [ipaddress.ip_network(network) for network in server.proxies]
 
     def check_host(self, host: str | None, protocol: str) -> None:
@@ -39,7 +40,9 @@ class Guard:
 
     def check_origin(self, origin: str | None, host: str | None, path: str) -> None:
         """Refuse a page of an origin that is not allowed; a page of our own host always is."""
-        if origin is None or self.allows(origin, path) or origin.partition("://")[2].lower() == (host or "").lower():
+        if origin is None or self.allows(origin, path):
+            return
+        if host and origin.partition("://")[2].lower() == host.lower():
             return
         raise Reject("pages of this origin may not use this server", status=403, reason="origin", private=origin[:200])
 
@@ -50,7 +53,7 @@ class Guard:
 
     def cors_headers(self, origin: str, path: str) -> dict[str, str]:
         """Return what lets the page read the answer."""
-        headers = {"Vary": "Origin"}
+        headers = {}
         if self.allows(origin, path):
             exact = self._cors.credentials or not self._any_origin
             headers["Access-Control-Allow-Origin"] = origin if exact else "*"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from eventstream.components.output import Response
 from eventstream.components.step import Request
 from eventstream.errors import FilterError, Reject
@@ -16,13 +18,13 @@ MAX_WAIT = 60.0
 def history(node: Node, request: Request) -> Response:
     """Return `{events, next, earliest, latest}` behind `after`, waiting up to `wait` seconds for a match."""
     try:
-        filter = parse_filter(request.query)
+        wanted = parse_filter(request.query)
     except FilterError as error:
         raise Reject(str(error), status=400, reason="filter") from None
-    limit = int(_number(request, "limit", 100, 1, MAX_LIMIT))
-    wait = _number(request, "wait", 0.0, 0.0, MAX_WAIT)
+    limit = _limit(request)
+    wait = _wait(request)
     start = node.start(_one(request, "after") or "earliest")
-    page = node.wait_page(filter, start.offset, limit, wait)
+    page = node.wait_page(wanted, start.offset, limit, wait)
     body = [
         b'{"events":[', b",".join(record.json for record in page.records), b'],"next":',
         strict_json.encode(node.cursor(max(page.next, page.trimmed))),
@@ -44,14 +46,15 @@ def _one(request: Request, name: str) -> str | None:
     return values[-1] if values else None
 
 
-def _number(request: Request, name: str, default: float, least: float, most: float) -> float:
-    text = _one(request, name)
-    if text is None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value <= most:
-        raise Reject(f"{name} takes a number from {least:g} to {most:g}", status=400, reason="malformed")
-    return value
+def _limit(request: Request) -> int:
+    text = _one(request, "limit") or "100"
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
+        raise Reject(f"limit takes a whole number from 1 to {MAX_LIMIT}", status=400, reason="malformed")
+    return int(text)
+
+
+def _wait(request: Request) -> float:
+    text = _one(request, "wait") or "0"
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,9})?", text) or float(text) > MAX_WAIT:
+        raise Reject(f"wait takes seconds from 0 to {MAX_WAIT:g}", status=400, reason="malformed")
+    return float(text)

@@ -57,7 +57,7 @@ def idempotency_key(headers: Mapping[str, str]) -> str | None:
 
 
 def _with_key(items: Sequence[Incoming | Reject], key: str | None) -> tuple[list[Incoming | Reject], bool]:
-    """Give the events that came without an id theirs: `key`, `key-1`, …"""
+    """Give the events that came without an id theirs: `key`, `key-1` and so on."""
     if key is None:
         return list(items), False
     named: list[Incoming | Reject] = []

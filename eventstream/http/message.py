@@ -59,6 +59,8 @@ def component_request(req: falcon.Request, body: bytes = b"") -> Request:
 def read_body(req: falcon.Request, limit: int) -> bytes:
     """Read a whole request body, decompressed; raises Reject 400, 408, 413 or 415."""
     headers = req.context.headers
+    if headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+        raise Reject("the only transfer coding taken is chunked", status=400, reason="malformed")
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip"):
         raise Reject(
@@ -68,12 +70,23 @@ def read_body(req: falcon.Request, limit: int) -> bytes:
     length = headers.get("content-length")
     if length is not None and int(length) > limit:
         raise too_large(limit)
-    body: bytes = req.env["wsgi.input"].read(int(length) if length is not None else limit + 1)
+    body = _read(req.env["wsgi.input"], int(length) if length is not None else limit + 1)
     if length is not None and len(body) < int(length):
         raise Reject("the body ended before its Content-Length", status=400, reason="malformed")
     if len(body) > limit:
         raise too_large(limit)
     return body if encoding == "identity" else _gunzip(body, limit)
+
+
+def _read(stream: Any, size: int) -> bytes:
+    try:
+        body: bytes = stream.read(size)
+    except Reject:
+        raise
+    except Exception as error:  # noqa: BLE001  # each WSGI server has its own for bad chunks and for a peer that leaves
+        detail = f"the body cannot be read: {type(error).__name__}"
+        raise Reject(detail, status=400, reason="malformed", headers={"Connection": "close"}) from None
+    return body
 
 
 def too_large(limit: int) -> Reject:
@@ -82,7 +95,7 @@ def too_large(limit: int) -> Reject:
         f"the body has more than {limit} bytes",
         status=413,
         reason="too_large",
-        members={"limit": limit},
+        members={"limit": int(limit)},  # a Size is no JSON
         headers={"Connection": "close"},
     )
 
@@ -103,19 +116,20 @@ def _gunzip(body: bytes, limit: int) -> bytes:
 
 def answer(req: falcon.Request, resp: falcon.Response, response: Response) -> None:
     """Give a component's response to Falcon, handing the socket over where that is asked for."""
+    handoff = req.env.get(HANDOFF)
+    if response.take is not None and handoff is None and response.stream is None:
+        raise Reject(
+            "this server cannot hand over a socket: run it with `eventstream serve`", status=501, reason="server"
+        )
     resp.status = response.status
     for name, value in response.headers.items():
         resp.set_header(name, value)
-    if response.take is None:
+    if response.take is None or req.method == "HEAD":
         resp.data = response.body
-        return
-    handoff = req.env.get(HANDOFF)
-    if handoff is not None:
+    elif handoff is not None:
         handoff(response.take)
     elif response.stream is not None:
         resp.stream = response.stream()
-    else:
-        raise Reject("this server cannot hand over a socket: run it with `eventstream serve`", status=501, reason="server")
 
 
 def clock() -> float:

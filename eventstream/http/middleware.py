@@ -32,8 +32,9 @@ class Gate:
                 return  # a preflight asks; the answer's lack of an allowance says no
             self._guard.check_origin(origin, headers.get("host"), req.path)
 
-    def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, ok: bool) -> None:  # noqa: FBT001  # Falcon calls it so
+    def process_response(self, req: falcon.Request, resp: falcon.Response, resource: Any, ok: bool) -> None:
         """Let the page that asked read the answer."""
+        resp.append_header("Vary", "Origin")  # also where none was sent: a cache must not serve that to a page
         origin = getattr(req.context, "headers", {}).get("origin")
         if origin is not None:
             for name, value in self._guard.cors_headers(origin, req.path).items():

@@ -21,7 +21,9 @@ def page(node: Node) -> Response:
         f"<li><b>{escape(spec.name)}</b>: {escape(' → '.join(placed.step.name for placed in spec.steps))}</li>"
         for spec in node.settings.pipelines
     )
-    outputs = "".join(f"<li><code>GET {escape(output.config.path)}</code> {escape(output.name)}</li>" for output in node.outputs)
+    outputs = "".join(
+        f"<li><code>GET {escape(output.config.path)}</code> {escape(output.name)}</li>" for output in node.outputs
+    )
     html = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Event-Stream</title>'
         "<style>body{font:16px system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}</style>"

@@ -5,7 +5,10 @@ them can come between the halves of another. `Replay` serves those whose place h
 
     grown ──▶ run: read the store ─▶ tail ─▶ groups ─▶ one send each ──short write──▶ blocked
                     ▲                                                                    │ socket drains
-                    └── live again ◀── caught up from the tail, or page by page ◀── ready┘
+                    └── live again ◀── caught up from the tail, or page by page ◀────────┘
+
+Rules for editors: a live subscriber has been sent everything up to `tail.head`, except inside
+`_read`; so nothing that tells a place (a heartbeat, a goodbye, an ephemeral frame) runs there.
 """
 
 from __future__ import annotations
@@ -13,15 +16,15 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from eventstream.components.output import Connection, Format, Gap, LagPolicy, Start
 from eventstream.components.store import Record, Store
 from eventstream.errors import StoreBusy
 from eventstream.events.filter import Filter
+from eventstream.runtime.catch_up import CatchUp
 from eventstream.runtime.group import Group, Groups
-from eventstream.runtime.pulse import Pulse
 from eventstream.runtime.sink import Sink, Subscriber
+from eventstream.runtime.sinks import Farewell, Platform, Sinks
 from eventstream.runtime.tail import Chunk, Tail
 from eventstream.telemetry.log import get_logger
 from eventstream.telemetry.metrics import Metrics
@@ -29,22 +32,13 @@ from eventstream.telemetry.metrics import Metrics
 log = get_logger("hub")
 
 TAIL_BYTES = 16 << 20
-PINNED_BYTES = 64 << 20  # unsent ends of frames, over all sinks
 READ_LIMIT = 1000  # events in one read of the tail
+READ_BYTES = 65536
 SENDS_BETWEEN_PAUSES = 128
 CHUNKS = 256  # joined chunks kept for those who catch up from the same place
 ANNOUNCED = 1000  # ephemeral events that wait for the loop; more are lost and counted
 POLL = 1.0  # seconds; what a lost announcement costs
-
-
-class Platform(Protocol):
-    """What the hub needs of the world."""
-
-    def pause(self) -> None:
-        """Let others run."""
-
-    def monotonic(self) -> float:
-        """Return monotonic seconds."""
+STALL = 300.0  # seconds a full sink may take nothing
 
 
 class Hub:
@@ -57,45 +51,32 @@ class Hub:
         metrics: Metrics,
         *,
         cursor: Callable[[int], str],
-        watch: Callable[[Sink], None],
-        unwatch: Callable[[Sink], None],
         capacity: int,
-        stall: float = 300.0,
+        stall: float = STALL,
         tail_bytes: int = TAIL_BYTES,
     ) -> None:
-        """`watch` and `unwatch` put a sink's descriptor under the poller and take it away."""
+        """`cursor` writes a place as text; `capacity` bounds the connections."""
         self.store = store
         self.metrics = metrics
         self.cursor = cursor
         self.capacity = capacity
-        self.stall = stall
         self.tail = Tail(tail_bytes)
         self.groups = Groups()
-        self.sinks: set[Sink] = set()
-        self.pulse = Pulse()
-        self.behind: deque[Subscriber] = deque()  # places outside the tail; Replay takes them
-        self.ready: deque[Subscriber] = deque()  # to be caught up from the tail
-        self.more_behind = threading.Event()
-        self._ahead: list[Subscriber] = []  # places that the tail has not reached yet
+        self.sinks = Sinks(platform, metrics, fell_back=self._fall_back, left=self.cancel, stall=stall)
+        self.catch_up = CatchUp(self.tail, metrics, self._next_chunk, self.wake)
+        self._platform = platform
         self._chunks: dict[tuple[Group, int], Chunk] = {}  # good until the tail moves
         self._announced: deque[Record] = deque()
-        self._blocked: dict[Sink, None] = {}  # oldest first
-        self._pinned = 0
-        self._ending: dict[Sink, float] = {}
-        self._platform = platform
-        self._watch = watch
-        self._unwatch = unwatch
+        self._farewell: Farewell | None = None
         self._wake = threading.Event()
         self._stopped = False
-        self._drain: deque[Sink] | None = None
-        self._retry: Callable[[], float] = lambda: 1.0
 
     # -- the doors for outputs -------------------------------------------------------------------
 
     @property
     def full(self) -> bool:
         """Whether no further connection is taken."""
-        return len(self.sinks) >= self.capacity or self._drain is not None
+        return len(self.sinks) >= self.capacity or self._farewell is not None
 
     def adopt(
         self,
@@ -109,25 +90,23 @@ class Hub:
         closed: Callable[[], None] | None = None,
     ) -> Sink:
         """Take over a connection; see `eventstream.components.output.Hub`."""
-        sink = Sink(self, connection, output, goodbye, received, idle, closed)
-        self.sinks.add(sink)
-        self.pulse.add(sink, heartbeat)
-        self.metrics.connections(output, 1)
-        self._watch(sink)
+        sink = Sink(self, self.sinks, connection, output, goodbye, received, idle, closed)
+        self.sinks.add(sink, heartbeat)
         return sink
 
     def subscribe(self, sink: Sink, filter: Filter, format: Format, start: Start, lag: LagPolicy) -> Subscriber:
         """Add a subscription to a sink; raises FilterError when the filter cannot be served."""
+        if sink.closed:
+            return Subscriber(sink, None, start.offset, lag)  # it left meanwhile; `closed` was told
         if not self.groups and start.offset > self.tail.head:
             self.tail.reset(start.offset)  # nobody listened, so nothing was read
         group = self.groups.join(filter, format)
         subscriber = Subscriber(sink, group, start.offset, lag)
         sink.subscribers += (subscriber,)
         if start.gap is not None:
-            sink.gap(subscriber, start.gap)
+            sink.write(format.gap(start.gap))
         sink.write(format.cursor(self.cursor(start.offset)))
-        if not sink.closed and not sink.blocked_at:
-            self._resume(subscriber)
+        self.catch_up.resume(subscriber)
         return subscriber
 
     def cancel(self, subscriber: Subscriber) -> None:
@@ -140,119 +119,64 @@ class Hub:
             sink = subscriber.sink
             sink.subscribers = tuple(other for other in sink.subscribers if other is not subscriber)
 
-    # -- what the poller reports ------------------------------------------------------------------
+    # -- what the poller and the store report -----------------------------------------------------
 
-    def readable(self, sink: Sink) -> None:
-        """Read everything the peer sent."""
-        while not sink.closed:
-            try:
-                data = sink.connection.recv(65536)
-            except OSError:
-                self.lose(sink, "reset")
-                return
-            if data is None:
-                return
-            if not data:
-                self.lose(sink, "left")
-                return
-            if sink.on_received is not None:
-                sink.on_received(data)
+    def read(self, sink: Sink) -> bool:
+        """Read once and pass it on; True when there may be more. The output's callback may block."""
+        if sink.closed:
+            return False
+        try:
+            data = sink.connection.recv(READ_BYTES)
+        except OSError:
+            self.sinks.lose(sink, "reset")
+            return False
+        if data is None:
+            return False
+        if not data:
+            self.sinks.lose(sink, "left")
+            return False
+        if sink.on_received is not None:
+            sink.on_received(data)
+        return True
 
     def writable(self, sink: Sink) -> None:
         """Go on with a sink whose socket has drained."""
         if sink.closed or not sink.blocked_at or not sink.flush():
             return
         for subscriber in sink.subscribers:
-            self._resume(subscriber)
+            self.catch_up.resume(subscriber)
         if sink.ending:
-            self.finish(sink)
-
-    # -- sending ------------------------------------------------------------------------------------
-
-    def send(self, sink: Sink, data: bytes | memoryview) -> int:
-        """Write what fits; a broken connection is lost here."""
-        try:
-            sent = sink.connection.send(data)
-        except OSError:
-            self.lose(sink, "reset")
-            return 0
-        self.metrics.bytes_out += sent
-        return sent
-
-    def block(self, sink: Sink) -> None:
-        """Note that a sink is full: its live subscribers fall back to their places."""
-        if not sink.blocked_at:
-            sink.blocked_at = self._platform.monotonic()
-            self._blocked[sink] = None
-            for subscriber in sink.subscribers:
-                self._fall_back(subscriber)
-        self._pin(len(sink.rest) if sink.rest is not None else 0)
-
-    def progress(self, sink: Sink, sent: int) -> None:
-        """Note that a full sink took some bytes."""
-        sink.blocked_at = self._platform.monotonic()
-        self._pinned -= sent
-
-    def unblock(self, sink: Sink) -> None:
-        """Note that a sink's rest is written."""
-        sink.blocked_at = 0.0
-        self._blocked.pop(sink, None)
-        if not self._blocked:
-            self._pinned = 0
-
-    def _fall_back(self, subscriber: Subscriber) -> None:
-        group = subscriber.group
-        if group is not None and subscriber in group.live:
-            del group.live[subscriber]
-            self.metrics.fell_behind += 1
-
-    def _pin(self, size: int) -> None:
-        self._pinned += size
-        while self._pinned > PINNED_BYTES and self._blocked:
-            self.lose(next(iter(self._blocked)), "pinned")
-
-    def lose(self, sink: Sink, reason: str) -> None:
-        """Drop a connection that is gone, or has to go; its subscribers come back with their cursor."""
-        if sink.closed:
-            return
-        sink.closed = True
-        for subscriber in sink.subscribers:
-            self.cancel(subscriber)
-        self.sinks.discard(sink)
-        self.pulse.remove(sink)
-        self._ending.pop(sink, None)
-        if sink in self._blocked:
-            del self._blocked[sink]
-            self._pinned -= len(sink.rest) if sink.rest is not None else 0
-        sink.rest = None
-        sink.queue = None
-        self._unwatch(sink)
-        sink.connection.close()
-        self.metrics.connections(sink.output, -1)
-        self.metrics.closed(sink.output, reason)
-        if sink.on_closed is not None:
-            sink.on_closed()
-
-    def finish(self, sink: Sink) -> None:
-        """Close an ending sink once everything is written, or when its 5 s are over."""
-        if sink.closed:
-            return
-        if sink.blocked_at:
-            self._ending.setdefault(sink, self._platform.monotonic() + 5.0)
-        else:
-            self.lose(sink, "ended")
-
-    # -- the loop -------------------------------------------------------------------------------------
+            self.sinks.finish(sink)
 
     def grown(self, head: int) -> None:
-        """Note that the store has grown; called from the store's watch."""
+        """Note that the store has grown."""
         if head > self.tail.head:
             self._wake.set()
+
+    def announce(self, record: Record) -> None:
+        """Take an event that is in no store; `run` sends it to whoever can take it then."""
+        if len(self._announced) >= ANNOUNCED:
+            self.metrics.ephemeral_lost += 1
+        else:
+            self._announced.append(record)
+            self._wake.set()
+
+    def drain(self, retry: Callable[[], float]) -> None:
+        """Take no more connections, and end those there are, each with its own `retry`."""
+        self._farewell = Farewell(self.sinks, retry)
+        self._wake.set()
+
+    # -- the loop -----------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Let `run` look for work."""
+        self._wake.set()
 
     def run(self) -> None:
         """Deliver until `stop`."""
         while not self._stopped:
-            self._wake.wait(0.0 if self.ready or self._drain else self.pulse.wait(self._platform.monotonic(), POLL))
+            busy = self.catch_up.ready or self._farewell
+            self._wake.wait(0.0 if busy else self.sinks.pulse.wait(self._platform.monotonic(), POLL))
             self._wake.clear()
             try:
                 self.pump()
@@ -265,12 +189,7 @@ class Hub:
         """End `run` and `Replay.run`."""
         self._stopped = True
         self._wake.set()
-        self.more_behind.set()
-
-    @property
-    def blocked(self) -> int:
-        """How many connections are full."""
-        return len(self._blocked)
+        self.catch_up.more_behind.set()
 
     @property
     def stopped(self) -> bool:
@@ -279,23 +198,18 @@ class Hub:
 
     def pump(self) -> None:
         """Bring every live subscriber to the store's head, and give each that is ready one chunk."""
-        if not self.groups:
-            self._follow_idly()
-        else:
-            while self._read():
-                self._catch_up(len(self.ready))
+        while self.groups and self._read():
+            self._turn()
         while self._announced:
             self._send_ephemeral(self._announced.popleft())
-        self._catch_up(len(self.ready))
+        self._turn()
         self._beat()
-        self._end_overdue()
-        if self._drain is not None:
-            self._drain_slice()
+        self.sinks.cut_overdue()
+        if self._farewell:
+            self._farewell.say(SENDS_BETWEEN_PAUSES, last_words=self._tell_places)
 
-    def _follow_idly(self) -> None:
-        head = self.store.head()
-        if head > self.tail.head and not self.groups:
-            self.tail.reset(head)
+    def _turn(self) -> None:
+        self.catch_up.turn(self._platform.pause, every=SENDS_BETWEEN_PAUSES)
 
     def _read(self) -> bool:
         """Read one page behind the tail and send it; True when there is more."""
@@ -313,19 +227,18 @@ class Hub:
                 matched[group] = None
         for group in matched:
             self._flush(group, old)
-        self.ready += self._ahead
-        self._ahead.clear()
-        self.metrics.delivered_to(self.tail.head)
+        self.catch_up.tail_moved()
         return page.next < page.head
 
     def _lose_history(self, old: int, trimmed: int) -> None:
         """Retention overtook the tail: every live subscriber takes the replay's way and is told."""
+        self.tail.reset(trimmed)
         for group in self.groups:
             for subscriber in list(group.live):
                 self._fall_back(subscriber)
                 subscriber.place = old
-                self._send_behind(subscriber)
-        self.tail.reset(trimmed)
+                self.catch_up.fall_behind(subscriber)
+        self.catch_up.tail_moved()
 
     def _flush(self, group: Group, place: int) -> None:
         """Send everything behind `place` to all live members of a group, one send per chunk."""
@@ -333,10 +246,13 @@ class Hub:
         sends = 0
         while members:
             chunk = self._chunk(group, place)
+            if not chunk.offsets:
+                return
             for subscriber in members:
                 if subscriber in group.live:
                     subscriber.place = place  # live means: told everything up to here
-                    subscriber.sink.deliver(subscriber, chunk)
+                    if subscriber.sink.deliver(subscriber, chunk):
+                        subscriber.place = chunk.offsets[-1]  # what it was told: a heartbeat tells it the rest
                     sends += 1
                     if sends % SENDS_BETWEEN_PAUSES == 0:
                         self._platform.pause()
@@ -354,13 +270,10 @@ class Hub:
                 self._chunks[group, place] = chunk
         return chunk
 
-    def announce(self, record: Record) -> None:
-        """Take an event that is in no store; `run` sends it to whoever can take it then."""
-        if len(self._announced) >= ANNOUNCED:
-            self.metrics.ephemeral_lost += 1
-        else:
-            self._announced.append(record)
-            self._wake.set()
+    def _next_chunk(self, subscriber: Subscriber) -> Chunk:
+        if subscriber.group is None:
+            return Chunk(b"", (), (), subscriber.place)
+        return self._chunk(subscriber.group, subscriber.place)
 
     def _send_ephemeral(self, record: Record) -> None:
         cursor = self.cursor(self.tail.head)
@@ -375,115 +288,42 @@ class Hub:
             self.metrics.sent(1, len(group.live))
             self.metrics.ephemeral_lost += group.members - len(group.live)
 
-    # -- catching up ------------------------------------------------------------------------------------
-
-    def _resume(self, subscriber: Subscriber) -> None:
-        """Make a subscriber live, or put it where it will be brought on."""
+    def _fall_back(self, subscriber: Subscriber) -> None:
+        """Take a subscriber out of the live ones; its place says where to read on."""
         group = subscriber.group
-        if group is None or subscriber.sink.blocked_at:
-            return
-        if subscriber.place == self.tail.head:
-            subscriber.resuming = False
-            group.live[subscriber] = None
-        elif subscriber.place < self.tail.start:
-            self._send_behind(subscriber)
-        else:
-            self.ready.append(subscriber)
-            self._wake.set()
+        if group is not None and subscriber in group.live:
+            del group.live[subscriber]
+            self.metrics.fell_behind += 1
 
-    def resume(self, subscriber: Subscriber) -> None:
-        """Take back a subscriber from `Replay`; `Hub.run` brings it on."""
-        self.ready.append(subscriber)
-        self._wake.set()
-
-    def _send_behind(self, subscriber: Subscriber) -> None:
-        if subscriber.disconnect and not subscriber.resuming:
-            subscriber.sink.end(subscriber.sink.on_goodbye(self._retry()))
-            return
-        self.behind.append(subscriber)
-        self.more_behind.set()
-
-    def _catch_up(self, count: int) -> None:
-        """Give `count` of those who are ready one chunk each."""
-        for done in range(1, count + 1):
-            if not self.ready:
-                return
-            subscriber = self.ready.popleft()
-            group, sink = subscriber.group, subscriber.sink
-            if group is None or sink.closed or sink.blocked_at or subscriber in group.live:
-                continue
-            if self.tail.start <= subscriber.place < self.tail.head:
-                chunk = self._chunk(group, subscriber.place)
-                self.metrics.sent(len(chunk.offsets), 1)
-                if not sink.deliver(subscriber, chunk):
-                    continue
-            if subscriber.place > self.tail.head:
-                self._ahead.append(subscriber)
-            else:
-                self._resume(subscriber)
-            if done % SENDS_BETWEEN_PAUSES == 0:
-                self._platform.pause()
-
-    def gap(self, subscriber: Subscriber, trimmed: int) -> None:
-        """Tell a subscriber that retention passed its place, and move it on."""
-        reason = "expired" if subscriber.resuming else "overflow"
-        gap = Gap(self.cursor(subscriber.place), self.cursor(trimmed), reason)
-        subscriber.place = trimmed
-        subscriber.sink.gap(subscriber, gap)
-
-    # -- heartbeats and the end ---------------------------------------------------------------------------
+    # -- heartbeats, gaps and last words ---------------------------------------------------------------
 
     def _beat(self) -> None:
-        """Send one slice's heartbeats; a frame with the place where it has moved."""
-        now = self._platform.monotonic()
-        head = self.tail.head
-        for count, sink in enumerate(self.pulse.due(now), 1):
-            if sink.blocked_at:
-                if now - sink.blocked_at > self.stall:
-                    self.lose(sink, "stalled")
-            elif not sink.closed:
-                self._beat_one(sink, head)
+        """Send the heartbeats that are due: the place where it has moved, else a sign of life."""
+        for count, sink in enumerate(self.sinks.due(), 1):
+            if not self._tell_places(sink) and not sink.blocked_at and not sink.closed:
+                group = sink.subscribers[0].group if sink.subscribers else None
+                if sink.idle is not None:
+                    sink.write(sink.idle())
+                elif group is not None:
+                    sink.write(group.format.idle())
             if count % SENDS_BETWEEN_PAUSES == 0:
                 self._platform.pause()
 
-    def _beat_one(self, sink: Sink, head: int) -> None:
-        told = False
+    def _tell_places(self, sink: Sink) -> bool:
+        """Tell each live subscription its place where that has moved; True when there was one to tell."""
+        head, told = self.tail.head, False
         for subscriber in sink.subscribers:
             group = subscriber.group
             if group is not None and subscriber in group.live and subscriber.place < head:
+                subscriber.place = head  # a blocked sink keeps the frame's rest, so it is told all the same
                 sink.write(group.format.cursor(self.cursor(head)))
-                if not sink.blocked_at:
-                    subscriber.place = head
                 told = True
-        if not told and not sink.closed and not sink.blocked_at:
-            idle = sink.idle() if sink.idle is not None else None
-            if idle is None:
-                idle = sink.subscribers[0].group.format.idle() if sink.subscribers and sink.subscribers[0].group else b""
-            sink.write(idle)
+        return told
 
-    def drain(self, retry: Callable[[], float]) -> None:
-        """Take no more subscribers, and end those there are in slices with a jittered `retry`."""
-        self._retry = retry
-        self._drain = deque(self.sinks)
-        self._wake.set()
-
-    def _drain_slice(self) -> None:
-        for _ in range(min(SENDS_BETWEEN_PAUSES, len(self._drain or ()))):
-            sink = self._drain.popleft()  # type: ignore[union-attr]  # the range is empty without it
-            if not sink.closed and not sink.ending:
-                if not sink.blocked_at:
-                    self._tell_places(sink)
-                sink.end(sink.on_goodbye(self._retry()))
-        self._platform.pause()
-
-    def _tell_places(self, sink: Sink) -> None:
-        for subscriber in sink.subscribers:
-            group = subscriber.group
-            if group is not None and subscriber in group.live and subscriber.place < self.tail.head:
-                sink.write(group.format.cursor(self.cursor(self.tail.head)))
-
-    def _end_overdue(self) -> None:
-        if self._ending:
-            now = self._platform.monotonic()
-            for sink in [sink for sink, deadline in self._ending.items() if deadline <= now]:
-                self.lose(sink, "ended")
+    def gap(self, subscriber: Subscriber, trimmed: int) -> None:
+        """Tell a subscriber that retention passed its place, and move it on."""
+        lost = self.cursor(subscriber.place), self.cursor(trimmed)
+        gap = Gap(*lost, "expired") if subscriber.resuming else Gap(*lost, "overflow")
+        subscriber.place = trimmed
+        if subscriber.group is not None:
+            subscriber.sink.write(subscriber.group.format.gap(gap))

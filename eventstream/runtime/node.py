@@ -17,43 +17,35 @@ from eventstream.config.model import Settings
 from eventstream.errors import Reject
 from eventstream.events.codec import Form, Incoming
 from eventstream.events.filter import Filter
-from eventstream.runtime import follow
+from eventstream.runtime import follow, sinks
 from eventstream.runtime.hub import Hub
 from eventstream.runtime.pipeline import Pipeline
 from eventstream.runtime.places import Places
 from eventstream.runtime.publish import Published, Publisher, unpack
 from eventstream.runtime.replay import Replay
-from eventstream.runtime.sink import Sink
 from eventstream.telemetry.metrics import Metrics
 
 
-class Platform(Protocol):
+class Platform(sinks.Platform, Protocol):
     """What a node needs of the world: real time and gevent in the worker, plain calls in tests."""
 
     def offload(self, call: Callable[[], Any]) -> Any:
         """Run a blocking native call off the event loop."""
 
-    def pause(self) -> None:
-        """Let others run."""
-
     def now(self) -> float:
         """Return wall time in Unix seconds."""
-
-    def monotonic(self) -> float:
-        """Return monotonic seconds."""
-
-    def watch(self, sink: Sink) -> None:
-        """Poll a handed-over connection."""
-
-    def unwatch(self, sink: Sink) -> None:
-        """Poll it no more; called before it is closed."""
 
 
 class Node:
     """One worker's store, ledger, pipelines, hub and outputs. Implements `Services` and `Delivery`."""
 
     def __init__(
-        self, settings: Settings, manager: pluggy.PluginManager, routes: Sequence[Route], platform: Platform, metrics: Metrics
+        self,
+        settings: Settings,
+        manager: pluggy.PluginManager,
+        routes: Sequence[Route],
+        platform: Platform,
+        metrics: Metrics,
     ) -> None:
         """Open everything; `build_node` closes again what was opened when this fails."""
         self.settings = settings
@@ -75,10 +67,7 @@ class Node:
         self.places = Places(self.store)
         self.growth = follow.Growth()
         limits = settings.server.limits
-        self.hub = Hub(
-            self.store, platform, metrics, cursor=self.places.text,
-            watch=platform.watch, unwatch=platform.unwatch, capacity=limits.subscribers,
-        )  # fmt: skip
+        self.hub = Hub(self.store, platform, metrics, cursor=self.places.text, capacity=limits.subscribers)
         self.replay = Replay(self.hub, platform)
         pipelines = [Pipeline(spec, metrics) for spec in settings.pipelines]
         self._publisher = Publisher(pipelines, self.store, manager, metrics, queue=limits.queue)
@@ -136,13 +125,25 @@ class Node:
         return follow.wait_page(self.store, self.growth, filter, after, limit, 0.0 if self.draining else wait)
 
     def publish(
-        self, items: Sequence[Incoming | Reject], *, form: Form, request: Request | None, client: str, atomic: bool = True
+        self,
+        items: Sequence[Incoming | Reject],
+        *,
+        form: Form,
+        request: Request | None,
+        client: str,
+        atomic: bool = True,
     ) -> list[Result]:
         """Run events through their pipelines; one result each, in order."""
         return self.ingest(items, form=form, request=request, client=client, atomic=atomic).results
 
     def ingest(
-        self, items: Sequence[Incoming | Reject], *, form: Form, request: Request | None, client: str, atomic: bool = True
+        self,
+        items: Sequence[Incoming | Reject],
+        *,
+        form: Form,
+        request: Request | None,
+        client: str,
+        atomic: bool = True,
     ) -> Published:
         """Like `publish`, with what the steps want in the reply's head."""
         self.metrics.received(form.value, len(items), len(request.body) if request is not None else 0)
@@ -159,13 +160,19 @@ class Node:
     def observe(self, loop_lag: float) -> None:
         """Set the measured metrics and carry the counted ones over; called once a second."""
         hub = self.hub
-        lagging = len(hub.behind) + len(hub.ready) + hub.blocked
-        self.metrics.observe(store=self.store.stats(), lagging=lagging, loop_lag=loop_lag)
+        stats = self.store.stats()
+        lag = max(0, stats["head"] - hub.tail.head) if hub.groups else 0
+        lagging = len(hub.catch_up) + hub.sinks.blocked
+        self.metrics.observe(store=stats, lag=lag, lagging=lagging, loop_lag=loop_lag)
         self.metrics.flush()
 
 
 def build_node(
-    settings: Settings, manager: pluggy.PluginManager, routes: Sequence[type[Route]], platform: Platform, metrics: Metrics
+    settings: Settings,
+    manager: pluggy.PluginManager,
+    routes: Sequence[type[Route]],
+    platform: Platform,
+    metrics: Metrics,
 ) -> Node:
     """Build and open a node; raises ConfigError or StoreBusy when a component cannot open."""
     return Node(settings, manager, [route() for route in routes], platform, metrics)

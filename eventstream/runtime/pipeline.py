@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from eventstream.components.step import Context, Outcome, Step
 from eventstream.config.model import PipelineSpec
-from eventstream.errors import Drop, Reject, StepError
+from eventstream.errors import Drop, Reject, StepError, StoreBusy
 from eventstream.events.event import Event
 from eventstream.events.filter import Filter
 from eventstream.telemetry.log import get_logger
@@ -82,7 +82,7 @@ class Pipeline:
             _check(placed, events, results)
         except (Reject, Drop) as end:  # the step refused the request as a whole
             results = [end] * len(events)
-        except StepError:
+        except (StepError, StoreBusy):
             raise
         except Exception as error:
             fingerprint = self._metrics.error(error)

@@ -65,7 +65,13 @@ class Publisher:
     """The way in for every event of one worker."""
 
     def __init__(
-        self, pipelines: Sequence[Pipeline], store: Store, manager: pluggy.PluginManager, metrics: Metrics, *, queue: int
+        self,
+        pipelines: Sequence[Pipeline],
+        store: Store,
+        manager: pluggy.PluginManager,
+        metrics: Metrics,
+        *,
+        queue: int,
     ) -> None:
         """At most `queue` requests wait for their commit; more are told 503."""
         self._pipelines = pipelines
@@ -111,7 +117,14 @@ class Publisher:
         return published
 
     def _route(
-        self, items: Sequence[Incoming | Reject], published: Published, *, atomic: bool, form: Form, request: Request | None, client: str
+        self,
+        items: Sequence[Incoming | Reject],
+        published: Published,
+        *,
+        atomic: bool,
+        form: Form,
+        request: Request | None,
+        client: str,
     ) -> list[_Pass]:
         """Sort the events by pipeline: the first whose `match` accepts the event as received."""
         passes: dict[str, _Pass] = {}

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from eventstream.errors import StoreBusy
 from eventstream.runtime.group import Group
-from eventstream.runtime.hub import POLL, Hub, Platform
+from eventstream.runtime.hub import POLL, Hub
 from eventstream.runtime.sink import Subscriber
+from eventstream.runtime.sinks import Platform
 from eventstream.runtime.tail import Chunk
 from eventstream.telemetry.log import get_logger
 
@@ -31,7 +32,7 @@ class ReplayPage(NamedTuple):
 
 
 class Replay:
-    """Serves the hub's `behind` queue."""
+    """Serves the hub's `catch_up.behind` queue."""
 
     def __init__(self, hub: Hub, platform: Platform) -> None:
         """Share the hub's store."""
@@ -44,18 +45,19 @@ class Replay:
         """Serve until the hub stops. Run as many of these as reads may be under way."""
         hub = self._hub
         while not hub.stopped:
-            if not hub.behind:
-                hub.more_behind.clear()
-                hub.more_behind.wait(POLL)
+            queue = hub.catch_up
+            if not queue.behind:
+                queue.more_behind.clear()
+                queue.more_behind.wait(POLL)
                 continue
-            subscriber = hub.behind.popleft()
+            subscriber = queue.behind.popleft()
             try:
                 self.serve(subscriber)
             except StoreBusy as trouble:
                 log.error("store_unreadable", error=str(trouble))
-                hub.behind.append(subscriber)
-                hub.more_behind.clear()
-                hub.more_behind.wait(POLL)
+                queue.behind.append(subscriber)
+                queue.more_behind.clear()
+                queue.more_behind.wait(POLL)
             self._platform.pause()
 
     def serve(self, subscriber: Subscriber) -> None:
@@ -64,7 +66,7 @@ class Replay:
         if group is None or subscriber.sink.closed or subscriber.sink.blocked_at or subscriber in group.live:
             return
         if subscriber.place >= hub.tail.start:
-            hub.resume(subscriber)
+            hub.catch_up.resume(subscriber)
             return
         page = self._page(group, subscriber.place)
         # Reading let others run: look again before anything is sent.
@@ -77,10 +79,7 @@ class Replay:
                 return
         hub.metrics.replayed(len(page.chunk.offsets))
         if sink.deliver(subscriber, page.chunk):
-            if subscriber.place >= hub.tail.start:
-                hub.resume(subscriber)
-            else:
-                hub.behind.append(subscriber)
+            hub.catch_up.resume(subscriber)
 
     def _page(self, group: Group, place: int) -> ReplayPage:
         """Return a page that leads on from `place`: a shared one if there is, else one of its own."""

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from eventstream.components.output import Connection, Format, Gap, LagPolicy, Start
+from eventstream.components.output import Connection, Format, LagPolicy, Start
 from eventstream.events.filter import Filter
 from eventstream.runtime.group import Group
 from eventstream.runtime.tail import Chunk
 
 if TYPE_CHECKING:
     from eventstream.runtime.hub import Hub
+    from eventstream.runtime.sinks import Sinks
 
 QUEUE_BYTES = 1 << 20  # frames of the output's own that wait for a full socket
 SHARE_BYTES = 16 * 1024  # a larger rest is a view of the shared chunk; a smaller one is copied
@@ -33,10 +34,10 @@ class Subscriber:
 
     __slots__ = ("disconnect", "group", "place", "resuming", "sink")
 
-    def __init__(self, sink: Sink, group: Group, place: int, lag: LagPolicy) -> None:
+    def __init__(self, sink: Sink, group: Group | None, place: int, lag: LagPolicy) -> None:
         """Start behind `place`, not yet live."""
         self.sink = sink
-        self.group: Group | None = group
+        self.group = group
         self.place = place
         self.disconnect = lag == "disconnect"
         self.resuming = True  # a loss found now is one of history, later one of lag
@@ -51,12 +52,13 @@ class Sink:
 
     __slots__ = (
         "blocked_at", "closed", "connection", "ending", "hub", "idle", "on_closed", "on_goodbye",
-        "on_received", "output", "pulse", "queue", "queued", "rest", "subscribers",
+        "on_received", "output", "pulse", "queue", "queued", "rest", "sinks", "subscribers",
     )  # fmt: skip
 
     def __init__(
         self,
         hub: Hub,
+        sinks: Sinks,
         connection: Connection,
         output: str,
         goodbye: Callable[[float], bytes],
@@ -66,6 +68,7 @@ class Sink:
     ) -> None:
         """Take a connection; `Hub.adopt` is the door."""
         self.hub = hub
+        self.sinks = sinks
         self.connection = connection
         self.output = output
         self.on_goodbye = goodbye
@@ -100,11 +103,11 @@ class Sink:
         self.queue.append(frame)
         self.queued += len(frame)
         if self.queued > QUEUE_BYTES:
-            self.hub.lose(self, "queue")
+            self.sinks.lose(self, "queue")
 
     def push(self, data: bytes | memoryview) -> None:
         """Write one frame to a sink that is not blocked; keep what does not fit."""
-        sent = self.hub.send(self, data)
+        sent = self.sinks.send(self, data)
         if not self.closed and sent < len(data):
             self.keep(data, sent, len(data))
 
@@ -112,7 +115,7 @@ class Sink:
         """Keep the unsent end of one frame and wait for the socket to drain."""
         rest = memoryview(data)[sent:end]
         self.rest = rest if len(rest) > SHARE_BYTES else bytes(rest)
-        self.hub.block(self)
+        self.sinks.block(self, len(self.rest))
 
     def deliver(self, subscriber: Subscriber, chunk: Chunk) -> bool:
         """Send a chunk's frames behind the subscriber's place; True when all of it went.
@@ -121,7 +124,7 @@ class Sink:
         """
         begin = chunk.since(subscriber.place) if chunk.offsets and chunk.offsets[0] <= subscriber.place else 0
         data: bytes | memoryview = memoryview(chunk.data)[begin:] if begin else chunk.data
-        sent = self.hub.send(self, data) if data else 0
+        sent = self.sinks.send(self, data) if data else 0
         if self.closed:
             return False
         if sent == len(data):
@@ -136,29 +139,24 @@ class Sink:
     def flush(self) -> bool:
         """Write what waits; True when the sink is free again."""
         if self.rest is not None:
-            sent = self.hub.send(self, self.rest)
+            sent = self.sinks.send(self, self.rest)
             if self.closed:
                 return False
             if sent < len(self.rest):
                 self.rest = self.rest[sent:]
-                self.hub.progress(self, sent)
+                self.sinks.progress(self, sent)
                 return False
             self.rest = None
-        self.hub.unblock(self)
+        self.sinks.unblock(self)
         while self.queue and not self.blocked_at and not self.closed:
             frame = self.queue.popleft()
             self.queued -= len(frame)
             self.push(frame)
         return not self.blocked_at and not self.closed
 
-    def gap(self, subscriber: Subscriber, gap: Gap) -> None:
-        """Tell a subscriber what it lost."""
-        if subscriber.group is not None:
-            self.write(subscriber.group.format.gap(gap))
-
     def end(self, farewell: bytes = b"") -> None:
         """Write what is queued and this, then close; the peer is given 5 s to read it."""
         if not self.closed and not self.ending:
             self.write(farewell)
             self.ending = True
-            self.hub.finish(self)
+            self.sinks.finish(self)

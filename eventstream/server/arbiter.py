@@ -68,7 +68,7 @@ class Service(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def load(self) -> Any:
         """Build the app; called in each worker, from the generation that this process inherited."""
-        from eventstream.server.wsgi import App
+        from eventstream.server.wsgi import App  # noqa: PLC0415  # gevent and Falcon are the workers' business
 
         return App(self.generation, metrics_folder=self.metrics_folder)
 

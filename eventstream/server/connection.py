@@ -7,11 +7,14 @@ import socket
 import ssl
 from typing import Any
 
+from gevent import monkey
+
 # A vanished host is found by keep-alive probes. TCP_USER_TIMEOUT would be wrong here: it also cuts
 # a peer that is alive and merely does not read, whom we owe a replay.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
 TLS_RECORD = 16384
+_close = monkey.get_original("os", "close")  # gevent's own waits for the loop to come round
 
 
 class PlainConnection:
@@ -48,7 +51,7 @@ class PlainConnection:
         """Close; may be called more than once."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            _close(fd)
 
 
 class TlsConnection:

@@ -17,7 +17,6 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (errors.LimitRequestLine, 414),
     (errors.LimitRequestHeaders, 431),
     (errors.ExpectationFailed, 417),
-    (errors.UnsupportedTransferCoding, 501),
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -56,32 +55,34 @@ class Handed:
 
 
 class BoundedInput:
-    """`wsgi.input` with a deadline for the whole body, which gunicorn has not."""
+    """`wsgi.input` with a deadline, which gunicorn has not, and an eye on what is left unread."""
 
-    __slots__ = ("_body", "_seconds", "finished")
+    __slots__ = ("_body", "_left", "_seconds", "finished")
 
-    def __init__(self, body: Any, seconds: float, *, empty: bool) -> None:
-        """Bound reading `body` to `seconds` in all."""
+    def __init__(self, body: Any, seconds: float, *, length: int | None) -> None:
+        """Bound each read of `body` to `seconds`; `length` is None for a chunked one."""
         self._body = body
         self._seconds = seconds
-        self.finished = empty  # nothing of the body is left on the connection
+        self._left = length
+        self.finished = length == 0  # nothing of the body is left on the connection
 
     def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes; raises Reject 408 when the sender is too slow, 400 when it leaves."""
+        """Read up to `size` bytes; raises Reject 408 when the sender is too slow."""
         late = Reject("the body took too long", status=408, reason="timeout", headers={"Connection": "close"})
         try:
             with gevent.Timeout(self._seconds, late):
                 data: bytes = self._body.read(size if size >= 0 else None)
-        except (TimeoutError, socket.timeout):
+        except TimeoutError:
             raise late from None
-        if size < 0 or len(data) < size:
-            self.finished = True
+        if self._left is not None:
+            self._left -= len(data)
+        self.finished = self._left == 0 or size < 0 or len(data) < size
         return data
 
 
 def offer(environ: dict[str, Any], body_seconds: float) -> tuple[Slot, BoundedInput]:
     """Put the slot and the bounded input into a request's environ."""
     slot = environ[HANDOFF] = Slot()
-    empty = "HTTP_TRANSFER_ENCODING" not in environ and environ.get("CONTENT_LENGTH", "0") == "0"
-    bounded = environ["wsgi.input"] = BoundedInput(environ["wsgi.input"], body_seconds, empty=empty)
+    length = None if "HTTP_TRANSFER_ENCODING" in environ else int(environ.get("CONTENT_LENGTH") or 0)
+    bounded = environ["wsgi.input"] = BoundedInput(environ["wsgi.input"], body_seconds, length=length)
     return slot, bounded

@@ -26,8 +26,7 @@ class Listener(StreamServer):  # type: ignore[misc]  # gevent has no types
         *, handshake: float, share: bool,
     ) -> None:  # fmt: skip
         """With `share`, other processes accept on this socket too: take one connection at a time."""
-        plain = context is None or sock.family == sock.family.AF_UNIX
-        serve = partial(handle, sock) if plain else partial(_secure, sock, handle, context, handshake)
+        serve = partial(handle, sock) if context is None else partial(_secure, sock, handle, context, handshake)
         super().__init__(sock, handle=serve, spawn=pool)
         if share:
             self.max_accept = 1

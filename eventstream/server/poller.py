@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent import get_hub, monkey
 
+from eventstream.telemetry.log import get_logger
+
 if TYPE_CHECKING:
     from eventstream.runtime.hub import Hub
     from eventstream.runtime.sink import Sink
+
+log = get_logger("poller")
 
 # gevent takes epoll out of `select`; this one is only ever asked with timeout 0.
 _epoll = monkey.get_original("select", "epoll")
@@ -24,6 +28,7 @@ class Poller:
         """Create the epoll; call it after the fork."""
         self._epoll = _epoll()
         self._sinks: dict[int, Sink] = {}
+        self._reading: set[Sink] = set()
 
     def watch(self, sink: Sink) -> None:
         """Poll a connection."""
@@ -54,11 +59,29 @@ class Poller:
         if sink is None:
             return
         if mask & (_ERR | _HUP):
-            hub.lose(sink, "reset")
+            hub.sinks.lose(sink, "reset")
             return
         if mask & _OUT:
             hub.writable(sink)
         if mask & (_IN | _RDHUP) and not sink.closed:
-            hub.readable(sink)
-            if mask & _RDHUP and not sink.closed:
-                hub.lose(sink, "left")
+            if sink.on_received is None:
+                while hub.read(sink):
+                    pass
+            elif sink not in self._reading:
+                self._reading.add(sink)
+                gevent.spawn(self._read, hub, sink)
+
+    def _read(self, hub: Hub, sink: Sink) -> None:
+        """Feed an output that listens, in a greenlet of its own: what it does with the input may block.
+
+        One at a time for each sink; while it is at work nothing more is read, which slows the peer.
+        """
+        try:
+            while hub.read(sink):
+                gevent.sleep(0)
+        except Exception as error:
+            fingerprint = hub.metrics.error(error)
+            log.exception("input_failed", output=sink.output, fingerprint=fingerprint)
+            hub.sinks.lose(sink, "failed")
+        finally:
+            self._reading.discard(sink)

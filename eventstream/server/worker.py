@@ -37,10 +37,11 @@ REPLAYS = 4  # pages of history read at once
 LINGER = 1.0  # seconds given to a peer to read a refusal before its unread body resets the connection
 
 
-class EventStreamWorker(GeventWorker):
+class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """One worker process. Run by `eventstream serve`, or by gunicorn with `create_app`."""
 
     app_state: App
+    wsgi: Any
 
     def load_wsgi(self) -> None:
         """Build the node: after the fork and gevent's patches, the only safe place for state."""
@@ -121,7 +122,7 @@ class EventStreamWorker(GeventWorker):
         self._idle.add(client)
         try:
             wait_read(client.fileno(), timeout=self.timeouts.keep_alive if parser.req_count else self.timeouts.head)
-        except (TimeoutError, socket.timeout):
+        except TimeoutError:
             return False
         finally:
             self._idle.discard(client)

@@ -73,7 +73,6 @@ class Metrics:
         self.bytes_in = self.bytes_out = self.fell_behind = self.ephemeral_lost = 0
         self._events_sent = self._events_replayed = 0
         self._tallies: dict[Counter, Tally[tuple[str, ...]]] = {}
-        self.head = 0  # the hub's place in the store
 
     # -- counting ---------------------------------------------------------------------------------
 
@@ -121,10 +120,6 @@ class Metrics:
         """Count why a stream was closed."""
         self._tally(self._closed, 1, output, reason)
 
-    def delivered_to(self, head: int) -> None:
-        """Note the place that all live subscribers have reached."""
-        self.head = head
-
     def error(self, error: BaseException) -> str:
         """Count a failure; returns its fingerprint: equal for equal places, without values."""
         frames = traceback.extract_tb(error.__traceback__)
@@ -138,11 +133,11 @@ class Metrics:
 
     # -- showing ----------------------------------------------------------------------------------
 
-    def observe(self, *, store: dict[str, float], lagging: int, loop_lag: float) -> None:
+    def observe(self, *, store: dict[str, float], lag: int, lagging: int, loop_lag: float) -> None:
         """Set what is measured rather than counted."""
         for name, value in store.items():
             self._store.labels(name).set(value)
-        self._lag.set(max(0.0, store.get("head", 0) - self.head) if self.head else 0)
+        self._lag.set(lag)
         self._lagging.set(lagging)
         self._loop_lag.set(loop_lag)
         self._memory.set(resident_bytes())

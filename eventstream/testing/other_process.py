@@ -25,7 +25,7 @@ def start(store: Store, folder: Path, *words: str) -> Process:
     """
     spec = base64.b64encode(pickle.dumps((type(store), store.config, str(folder)))).decode()
     command = [sys.executable, "-m", __spec__.name if __spec__ else __name__, spec, *words]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own
 
 
 def run(processes: Sequence[Process]) -> list[list[str]]:

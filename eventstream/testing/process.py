@@ -47,11 +47,12 @@ class ServerProcess:
         words = [*prefix, sys.executable, "-m", "eventstream"]
         for plugin in plugins:
             words += ["--plugin", plugin]
-        words += ["serve", str(self.config), "--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
+        words += ["serve", str(self.config), "--workers", str(workers)]
         self._words = words
         self._environ = {**os.environ, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = port
+        self._begin = 0  # where this start's part of the log begins
+        self.port = port  # kept over restarts
 
     def __enter__(self) -> ServerProcess:
         """Start, and wait until it answers."""
@@ -76,9 +77,11 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start the process group and wait until every worker is up."""
+        words = [*self._words, "--bind", f"127.0.0.1:{self.port}"]
         with self.log_file.open("ab") as log:
+            self._begin = log.tell()
             self._process = subprocess.Popen(  # noqa: S603  # our own words
-                self._words, stdout=log, stderr=log, env=self._environ, start_new_session=True
+                words, stdout=log, stderr=log, env=self._environ, start_new_session=True
             )
         self.port = int(wait_for(self._find_port, "the server to listen"))
         wait_for(lambda: len(self.workers()) >= int(self._words[-1]), "the workers")
@@ -86,7 +89,7 @@ class ServerProcess:
     def _find_port(self) -> str | None:
         if self._process is not None and self._process.poll() is not None:
             raise RuntimeError(f"the server ended with {self._process.returncode}:\n{self.log()}")
-        found = _LISTENING.findall(self.log())
+        found = _LISTENING.findall(self.log()[self._begin :])
         return found[-1] if found else None
 
     def log(self) -> str:

@@ -186,18 +186,19 @@ class StoreContract:
     )
     def test_a_filter_selects(self, store: Store, parameters: dict[str, list[str]], expected: list[int]) -> None:
         offsets = append_varied(store)
-        filter = parse_filter(parameters)
-        assert [record.offset for record in read_all(store, filter)] == [offsets[n - 1] for n in expected]
-        assert [record.offset for record in read_all(store, filter, limit=1)] == [offsets[n - 1] for n in expected]
+        wanted = parse_filter(parameters)
+        for limit in (1, 500):
+            found = [record.offset for record in read_all(store, wanted, limit=limit)]
+            assert found == [offsets[n - 1] for n in expected]
 
     def test_next_steps_over_what_the_filter_skips(self, store: Store) -> None:
         append(store, *map(str, range(12_000)))
-        filter = parse_filter({"type": ["absent"]})
-        page = store.read(0, 10, filter)
+        absent = parse_filter({"type": ["absent"]})
+        page = store.read(0, 10, absent)
         assert page.records == []
-        assert 0 < page.next
-        assert read_all(store, filter) == []
-        assert store.read(12_000, 10, filter).next == store.head()
+        assert page.next > 0
+        assert read_all(store, absent) == []
+        assert store.read(12_000, 10, absent).next == store.head()
 
     def test_what_is_not_delivered_is_seen_only_on_demand(self, store: Store) -> None:
         store.append([make_entry("a"), make_entry("b", deliver=False), make_entry("c", deliver=False)])
@@ -263,8 +264,9 @@ class StoreContract:
         trim_all(store)
         page = store.read(0, 10)
         assert page == Page([], last, last, last)
-        store.close()
-        store = opened(keep=Keep(events=0))
+        if self.durable:
+            store.close()
+            store = opened()
         assert append(store, "next")[0] > last
 
     def test_ids_outlive_their_events(self, opened: Opener, clock: Clock) -> None:
@@ -363,7 +365,7 @@ class StoreContract:
             store.watch(heads.append, lambda payload: None)
         (*_, last) = append(stores[0], "a", "b", "c")
         for heads in heard:
-            wait_until(lambda heads=heads: last in heads)
+            wait_until(lambda heads=heads: last in heads)  # type: ignore[misc]  # bound now
 
     def test_a_watcher_hears_ephemeral_payloads_in_order(self, opened: Opener) -> None:
         stores = [opened(), opened()] if self.shared else [opened()]
@@ -374,7 +376,7 @@ class StoreContract:
         for payload in sent:
             stores[0].announce(payload)
         for payloads in heard:
-            wait_until(lambda payloads=payloads: len(payloads) == 3)
+            wait_until(lambda payloads=payloads: len(payloads) == 3)  # type: ignore[misc]  # bound now
             assert payloads == sent
 
     def test_too_large_a_payload_is_refused(self, store: Store) -> None:
@@ -522,7 +524,7 @@ def offsets_of(results: Sequence[Receipt | Conflict | None]) -> list[int]:
 
 def append(store: Store, *ids: str) -> list[int]:
     """Append plain entries with these ids; return their offsets."""
-    return offsets_of(store.append([make_entry(id) for id in ids]))
+    return offsets_of(store.append([make_entry(name) for name in ids]))
 
 
 def append_varied(store: Store) -> list[int]:

@@ -8,7 +8,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 _UNSAFE = re.compile(r"[\r\n\0]")
 _RESERVED_NAMES = frozenset({"message", "open", "error", "cursor", "gap"})  # ours, or EventSource's own
 
-COMMENT = b":\n\n"  # a heartbeat that says nothing
+COMMENT = b":\n"  # a sign of life; with a blank line, two clients would take it for an event without data
 
 
 def field_value(text: str) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 from eventstream import StoreBusy
 
 from . import schema
+from .locks import alone
 
 MAX_ROWS = 1_000_000  # claims and facts that have not expired; more are refused, since none may be forgotten
 MAX_VALUE = 4096
@@ -49,12 +50,16 @@ class Facts:
         self._writes = 0
         with schema.trouble(self.path, "be opened"):
             schema.create_file(Path(self.path))
-            connection = schema.connect(self.path, synchronous="NORMAL")
-            try:
-                connection.execute("PRAGMA journal_mode = WAL").fetchall()
-                connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
-            finally:
-                connection.close()
+            with alone(f"{self.path}.lock"):  # SQLite does not wait for its turn to change the journal's mode
+                self._prepare()
+
+    def _prepare(self) -> None:
+        connection = schema.connect(self.path, synchronous="NORMAL")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+        finally:
+            connection.close()
 
     def claim(self, key: str, now: float, ttl: float) -> bool:
         """Claim a key that nobody holds."""

@@ -24,6 +24,17 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
+@contextmanager
+def alone(path: str) -> Iterator[None]:
+    """Wait until nobody else holds the lock file, and hold it."""
+    descriptor = open_lock(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 class Turnstile:
     """The right to write, given to each process in turn.
 

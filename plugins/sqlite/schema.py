@@ -18,7 +18,7 @@ Synchronous = Literal["FULL", "NORMAL"]
 VERSION = 1
 APPLICATION = 0x45767374  # "Evst", in the file's header
 BUSY_SECONDS = 2.0  # how long a foreign connection may hold the write lock before we say 503
-WAL_LIMIT = 64 * 2**20  # bytes the WAL file is cut back to once it was copied
+WAL_LIMIT = 2**20  # bytes the WAL file is cut back to once it was copied
 AUTO_CHECKPOINT = 8192  # pages; a safety net, `trim` comes long before it
 
 # `received` is in microseconds, so that it survives JSON exactly. `ids` outlives `events`, and is forgotten by offset.

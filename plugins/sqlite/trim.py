@@ -16,6 +16,7 @@ from .session import Sessions
 
 MAX_ROWS = 2000  # per slice, so that a publish behind it waits some milliseconds only
 MAX_BYTES = 16 * 2**20
+ID_SLICES = 10  # per call, each in a turn of its own: ids have to go as fast as events come
 WAL_BYTES = 4 * 2**20  # copy the WAL back when it is longer
 
 _OLDEST = """
@@ -52,20 +53,26 @@ class Trimmer:
 
     def _slice(self, now: float) -> int:
         self._checkpoint()
-        with self._sessions.borrow("trim") as session:
-            if not self._is_due(session.connection, now):
-                return 0
-        with self._sessions.transaction("trim") as session:
-            removed = self._remove_events(session.connection, now)
-            self._forget_ids(session.connection, now)
-            ((floor,),) = session.connection.execute(_FLOOR).fetchall()
-            prune_epochs(session.connection, floor)
+        events_due, ids_due = self._due(now)
+        removed = 0
+        if events_due:
+            with self._sessions.transaction("trim") as session:
+                removed = self._remove_events(session.connection, now)
+        slices = ID_SLICES if ids_due else 0
+        while slices and self._forget(now):
+            slices -= 1
+        if removed or ids_due:
+            with self._sessions.transaction("trim") as session:
+                ((floor,),) = session.connection.execute(_FLOOR).fetchall()
+                prune_epochs(session.connection, floor)
         return removed
 
-    def _is_due(self, connection: sqlite3.Connection, now: float) -> bool:
-        ((events, size, event, id_),) = connection.execute(_OLDEST).fetchall()
-        due = events and self._is_surplus(now, event, events, size)
-        return bool(due) or (id_ is not None and self._is_forgotten(now, id_))
+    def _due(self, now: float) -> tuple[bool, bool]:
+        """Tell whether events are to go, and whether ids are; a look that makes no writer wait."""
+        with self._sessions.borrow("trim") as session:
+            ((events, size, event, id_),) = session.connection.execute(_OLDEST).fetchall()
+        due = event is not None and self._is_surplus(now, event, events, size)
+        return due, id_ is not None and self._is_forgotten(now, id_)
 
     def _is_surplus(self, now: float, received: int, events: int, size: int) -> bool:
         """Judge the oldest of so many events of so many bytes."""
@@ -88,7 +95,12 @@ class Trimmer:
             connection.execute(update, (last, count, gone))
         return count
 
-    def _forget_ids(self, connection: sqlite3.Connection, now: float) -> None:
+    def _forget(self, now: float) -> bool:
+        """Forget one slice of ids; True when there may be more."""
+        with self._sessions.transaction("trim") as session:
+            return self._forget_ids(session.connection, now) == MAX_ROWS
+
+    def _forget_ids(self, connection: sqlite3.Connection, now: float) -> int:
         count = last = 0
         for offset, received in _packed(connection, _IDS):
             if not self._is_forgotten(now, received):
@@ -97,6 +109,7 @@ class Trimmer:
         if count:
             connection.execute("DELETE FROM ids WHERE offset <= ?", (last,))
             connection.execute("UPDATE meta SET ids = ids - ?", (count,))
+        return count
 
     def _checkpoint(self) -> None:
         """Copy the WAL back: the bulk beside the writers, the rest in turn, so that it can start afresh."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
+from urllib.parse import urljoin
 
 import jsonschema
 import jsonschema_rs
@@ -41,6 +42,7 @@ class Schema:
         root = folder.load(name)
         self._draft = draft_of(root, DRAFTS[DEFAULT_DRAFT])
         self._used: dict[str, Any] = {}  # every file in use by its URI
+        self._explained = True  # by jsonschema
         self._take(self._uri, root)
         self._walk()
         self._compile()
@@ -53,12 +55,12 @@ class Schema:
     def faults(self, data: Any) -> list[Fault]:
         """Say why data is refused: at least one fault, at most MAX_FAULTS; none holds the data's values."""
         faults: list[Fault] = []
-        if len(msgspec.json.encode(data)) <= MAX_EXPLAINED:
+        if self._explained and len(msgspec.json.encode(data)) <= MAX_EXPLAINED:
             try:
                 errors = islice(self._explainer.iter_errors(data), MAX_FAULTS)
                 faults = [fault(error.absolute_path, error.validator, error.validator_value) for error in errors]
-            except RecursionError:
-                faults = []  # a schema that refers to itself without end; the compiled judge explains it
+            except (RecursionError, Unresolvable):
+                faults = []  # a schema that refers to itself without end, or by an `$id` of its own making
         if not faults:
             faults = list(islice(compiled_faults(self._compiled.iter_errors(data)), MAX_FAULTS))
         return faults or [Fault("does not fit the schema", pointer="/data")]
@@ -84,8 +86,8 @@ class Schema:
         specification = self._draft.specification
         registry: Registry[Any] = Registry(retrieve=self._retrieve)  # type: ignore[call-arg]  # an alias of attrs
         root = specification.create_resource(self._used[self._uri])
-        start = registry.with_resource(self._uri, root).resolver().lookup(self._uri)
-        waiting, seen = [(root, start.resolver)], {}  # `seen` keeps what it knows by id alive
+        start = registry.with_resource(self._uri, root).resolver(base_uri=self._uri)
+        waiting, seen = [(root, start.in_subresource(root))], {}  # `seen` keeps what it knows by id alive
         while waiting:
             resource, resolver = waiting.pop()
             contents = resource.contents
@@ -97,7 +99,10 @@ class Schema:
             waiting += [(one, resolver.in_subresource(one)) for one in resource.subresources()]
             for reference in _references(contents):
                 found = _look_up(resolver, reference)
-                waiting.append((specification.create_resource(found.contents), found.resolver))
+                target = specification.create_resource(found.contents)
+                # A relative `$id` is in the resolver's base already.
+                absolute = ":" in (target.id() or "")
+                waiting.append((target, found.resolver.in_subresource(target) if absolute else found.resolver))
 
     def _judge(self, contents: Any) -> bool:
         """Judge one subschema itself, without those in it; tell whether to go into it."""
@@ -113,6 +118,8 @@ class Schema:
         for pattern in [contents.get("pattern"), *(patterns if isinstance(patterns, dict) else ())]:
             if isinstance(pattern, str) and not is_linear(self._draft.number, pattern):
                 raise SchemaError(f"pattern {pattern!r} does not compile: no lookaround, no backreference")
+        # jsonschema's time for these grows with the square of the data.
+        self._explained &= not {"unevaluatedItems", "unevaluatedProperties"} & contents.keys()
         name = contents.get("format")
         if isinstance(name, str) and not is_format(name):
             self.warnings.append(f"format {name!r} is not known and not checked")
@@ -129,7 +136,9 @@ class Schema:
         except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
             raise SchemaError(f"does not compile: {str(error).partition(chr(10))[0][:200]}") from None
         resources = [(uri, self._draft.specification.create_resource(schema)) for uri, schema in used.items()]
-        self._explainer = self._draft.explain({"$ref": self._uri}, registry=METASCHEMAS.with_resources(resources))
+        known = METASCHEMAS.with_resources(resources).crawl()
+        place = urljoin(self._uri, resources[0][1].id() or "")  # an `$id` is what relative references start from
+        self._explainer = self._draft.explain({"$ref": place}, registry=known)
 
 
 def _deny(uri: str) -> Any:

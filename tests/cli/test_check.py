@@ -58,24 +58,24 @@ def test_the_shipped_file_is_good_and_says_what_it_accepts(eventstream, tmp_path
     assert summary == "pipelines.yaml: 1 warning"
 
 
-def test_the_shipped_file_honours_the_environment(eventstream, tmp_path):
+def test_the_shipped_file_honours_the_environment(program, tmp_path):
     shutil.copy(ROOT / "pipelines.yaml", tmp_path)
     shutil.copytree(ROOT / "schemas", tmp_path / "schemas")
-    done = eventstream("check", HOST="::1", PORT="99999999", CORS_ORIGINS="http://a.test,nonsense")
+    done = program("check", HOST="::1", PORT="99999999", CORS_ORIGINS="http://a.test,nonsense")
     assert done.returncode == 1
     assert "/server/bind" in done.stdout
     assert "/server/cors/origins" in done.stdout
     assert "99999999" not in done.stdout
 
 
-def test_github_form(eventstream, tmp_path):
+def test_github_form(program, tmp_path):
     (tmp_path / "p.yaml").write_text("version: 1\nversion: 1\n")
-    done = eventstream("check", "p.yaml", "--format", "github")
+    done = program("check", "p.yaml", "--format", "github")
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].startswith("::error file=p.yaml,line=2,col=1,title=/version::duplicate key")
 
 
-def test_a_missing_file_is_said_plainly(eventstream):
-    done = eventstream("check", "none.yaml")
+def test_a_missing_file_is_said_plainly(program):
+    done = program("check", "none.yaml")
     assert done.returncode == 1
     assert done.stdout.startswith("none.yaml: error: cannot read the configuration: No such file or directory")

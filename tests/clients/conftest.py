@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,7 +9,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from clients.cutting_proxy import CuttingProxy
+from clients.lines import Lines
 
+HERE = Path(__file__).parent
 ROOT = Path(__file__).parents[2]
 ECHO = Path(__file__).with_name("echo_plugin.py")
 CONFIGURATION = """\
@@ -66,3 +70,57 @@ def server(tmp_path_factory):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(5)
             pytest.fail(f"the server did not stop:\n{log.read_text()[-4000:]}")
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory):
+    """A folder with the npm clients installed as locked, and the scripts of `node/`."""
+    folder = tmp_path_factory.mktemp("npm")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(HERE / name, folder)
+    shutil.copytree(HERE / "node", folder / "node")
+    done = subprocess.run(
+        ["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+@pytest.fixture(scope="session")
+def client_words(node):
+    """A function that returns the command of a client script: a `.mjs` of `node/` or a `.py` of `python/`."""
+
+    def words(script, *arguments):
+        if script.endswith(".mjs"):
+            return ["node", "--no-warnings", node / "node" / script, *arguments]
+        return [sys.executable, HERE / "python" / script, *arguments]
+
+    return words
+
+
+@pytest.fixture(scope="module")
+def run_client(client_words, tmp_path_factory):
+    """A function that starts a client script; returns a `Lines` of what it prints."""
+    clients = []
+
+    def start(script, *arguments):
+        clients.append(Lines(client_words(script, *arguments), tmp_path_factory.mktemp("client")))
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        client.stop()
+
+
+@pytest.fixture(scope="module")
+def cutting_proxy():
+    """A function that starts a `CuttingProxy`."""
+    proxies = []
+
+    def start(*arguments, **options):
+        proxies.append(CuttingProxy(*arguments, **options))
+        return proxies[-1]
+
+    yield start
+    for proxy in proxies:
+        proxy.close()

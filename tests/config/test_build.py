@@ -157,8 +157,8 @@ def test_one_worker_may_use_a_store_of_one_process(load):
         ("sse", "outputs: expected a list"),
         ("[sse, sse]", "output sse stands twice at /events"),
         ("[{sse: {path: 5}}]", "path: expected text, got a whole number"),
-        ("[{sse: {}, ws: {}}]", "a output is a name, or one name with its options"),
-        ("[[]]", "a output is a name, or one name with its options"),
+        ("[{sse: {}, ws: {}}]", "an output is a name, or one name with its options"),
+        ("[[]]", "an output is a name, or one name with its options"),
     ],
 )
 def test_outputs_are_judged(problems, outputs, message):

@@ -190,7 +190,8 @@ class Running:
 
     def turn(self):
         for sink in list(self.world.sinks):
-            self.node.hub.readable(sink)
+            while self.node.hub.read(sink):
+                pass
             self.node.hub.writable(sink)
         self.node.hub.pump()
 
@@ -209,7 +210,7 @@ class Running:
         for peer in self.peers:
             peer.socket.close()
         for sink in list(self.node.hub.sinks):
-            self.node.hub.lose(sink, "test")
+            self.node.hub.sinks.lose(sink, "test")
 
 
 def _manager():

@@ -1,0 +1,176 @@
+"""All handed-over connections of one worker: which are open, which are full, which are ending.
+
+Everything that is written goes through `send`, and every connection ends in `lose`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from eventstream.runtime.pulse import Pulse
+from eventstream.runtime.sink import Sink, Subscriber
+from eventstream.telemetry.metrics import Metrics
+
+PINNED_BYTES = 64 << 20  # unsent ends of frames, over all sinks
+FAREWELL = 5.0  # seconds a peer is given to read the end
+
+
+class Platform(Protocol):
+    """What the runtime needs of the world around it."""
+
+    def pause(self) -> None:
+        """Let others run."""
+
+    def monotonic(self) -> float:
+        """Return monotonic seconds."""
+
+    def watch(self, sink: Sink) -> None:
+        """Poll a connection."""
+
+    def unwatch(self, sink: Sink) -> None:
+        """Poll it no more; called before it is closed."""
+
+
+class Sinks:
+    """The open sinks. `fell_back` and `left` tell the hub of a subscriber that is no longer live, or gone."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        metrics: Metrics,
+        *,
+        fell_back: Callable[[Subscriber], None],
+        left: Callable[[Subscriber], None],
+        stall: float,
+    ) -> None:
+        """A full sink that takes nothing for `stall` seconds is cut."""
+        self.metrics = metrics
+        self.pulse = Pulse()
+        self._platform = platform
+        self._fell_back = fell_back
+        self._left = left
+        self._stall = stall
+        self._open: set[Sink] = set()
+        self._blocked: dict[Sink, None] = {}  # oldest first
+        self._pinned = 0
+        self._ending: dict[Sink, float] = {}  # by the time at which they are cut
+
+    def __len__(self) -> int:
+        """Count the open sinks."""
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Sink]:
+        """Return every open sink."""
+        return iter(list(self._open))
+
+    @property
+    def blocked(self) -> int:
+        """How many are full."""
+        return len(self._blocked)
+
+    def add(self, sink: Sink, heartbeat: float) -> None:
+        """Take a new connection."""
+        self._open.add(sink)
+        self.pulse.add(sink, heartbeat)
+        self.metrics.connections(sink.output, 1)
+        self._platform.watch(sink)
+
+    def send(self, sink: Sink, data: bytes | memoryview) -> int:
+        """Write what fits; a broken connection is lost here."""
+        try:
+            sent = sink.connection.send(data)
+        except OSError:
+            self.lose(sink, "reset")
+            return 0
+        self.metrics.bytes_out += sent
+        return sent
+
+    def block(self, sink: Sink, rest: int) -> None:
+        """Note that a sink is full and keeps `rest` bytes: its live subscribers fall back to their places."""
+        if not sink.blocked_at:
+            sink.blocked_at = self._platform.monotonic()
+            self._blocked[sink] = None
+            for subscriber in sink.subscribers:
+                self._fell_back(subscriber)
+        self._pinned += rest
+        while self._pinned > PINNED_BYTES and self._blocked:
+            self.lose(next(iter(self._blocked)), "pinned")
+
+    def progress(self, sink: Sink, sent: int) -> None:
+        """Note that a full sink took some bytes of its rest."""
+        sink.blocked_at = self._platform.monotonic()
+        self._pinned -= sent
+
+    def unblock(self, sink: Sink) -> None:
+        """Note that a sink has room again."""
+        sink.blocked_at = 0.0
+        self._blocked.pop(sink, None)
+
+    def lose(self, sink: Sink, reason: str) -> None:
+        """Drop a connection that is gone or has to go; its subscribers come back with their cursor."""
+        if sink.closed:
+            return
+        sink.closed = True
+        for subscriber in sink.subscribers:
+            self._left(subscriber)
+        self._open.discard(sink)
+        self.pulse.remove(sink)
+        self._ending.pop(sink, None)
+        self._blocked.pop(sink, None)
+        if sink.rest is not None:
+            self._pinned -= len(sink.rest)
+        sink.rest = sink.queue = None
+        self._platform.unwatch(sink)
+        sink.connection.close()
+        self.metrics.connections(sink.output, -1)
+        self.metrics.closed(sink.output, reason)
+        if sink.on_closed is not None:
+            sink.on_closed()
+
+    def finish(self, sink: Sink) -> None:
+        """Close an ending sink once everything is written, or when its time is over."""
+        if sink.blocked_at:
+            self._ending.setdefault(sink, self._platform.monotonic() + FAREWELL)
+        else:
+            self.lose(sink, "ended")
+
+    def cut_overdue(self) -> None:
+        """Cut those whose farewell is not read."""
+        if self._ending:
+            now = self._platform.monotonic()
+            for sink in [sink for sink, deadline in self._ending.items() if deadline <= now]:
+                self.lose(sink, "ended")
+
+    def due(self) -> Iterator[Sink]:
+        """Yield the sinks whose heartbeat is due and that can take one; cut those that stall."""
+        now = self._platform.monotonic()
+        for sink in self.pulse.due(now):
+            if sink.blocked_at:
+                if now - sink.blocked_at > self._stall:
+                    self.lose(sink, "stalled")
+            elif not sink.closed:
+                yield sink
+
+
+class Farewell:
+    """A drain under way: every sink is told when to come back, a slice at a time."""
+
+    def __init__(self, sinks: Sinks, retry: Callable[[], float]) -> None:
+        """`retry` gives each its own jittered seconds."""
+        self._waiting = deque(sinks)
+        self._retry = retry
+
+    def __bool__(self) -> bool:
+        """Tell whether anybody is still to be told."""
+        return bool(self._waiting)
+
+    def say(self, count: int, *, last_words: Callable[[Sink], object]) -> None:
+        """End the next `count` sinks, after `last_words` to each that can hear them."""
+        for _ in range(min(count, len(self._waiting))):
+            sink = self._waiting.popleft()
+            if not sink.closed and not sink.ending:
+                if not sink.blocked_at:
+                    last_words(sink)
+                sink.end(sink.on_goodbye(self._retry()))
