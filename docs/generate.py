@@ -232,45 +232,48 @@ def _prose(node: ast.FunctionDef) -> str:
 def front_door() -> str:
     """Write every name that plugins may import."""
     tree = ast.parse((SOURCE / "__init__.py").read_text())
-    parts = []
     names = [
         (alias.asname or alias.name, alias.name, node.module or "")
         for node in tree.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     ]
+    parts = []
     for name, original, module in sorted(names, key=lambda one: one[0].lower()):
-        node = _definition(module, original)
-        parts.append(f"### `{name}`\n\n{_described(node, name)}")
+        text = SOURCE.joinpath(*module.split(".")[1:]).with_suffix(".py").read_text()
+        node = _definition(ast.parse(text), original)
+        parts.append(f"### `{name}`\n\n{_described(node, name, text.splitlines())}")
     return "\n".join(parts)
 
 
-def _definition(module: str, name: str) -> ast.stmt:
-    path = SOURCE.joinpath(*module.split(".")[1:]).with_suffix(".py")
-    for node in ast.parse(path.read_text()).body:
+def _definition(module: ast.Module, name: str) -> ast.stmt:
+    for node in module.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             return node
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(one, ast.Name) and one.id == name for one in targets):
                 return node
-    raise LookupError(f"{module} does not define {name}")
+    raise LookupError(f"{name} is not defined where it is imported from")
 
 
-def _described(node: ast.stmt, name: str) -> str:
+def _described(node: ast.stmt, name: str, lines: list[str]) -> str:
+    """Describe one name; fields are shown as they stand in the source, with their comments."""
     if isinstance(node, ast.FunctionDef):
         text = signature(node).replace(node.name, name, 1)
         return f"```python\n{text}\n```\n\n{ast.get_docstring(node)}\n"
     if not isinstance(node, ast.ClassDef):
-        return f"```python\n{ast.unparse(node)}\n```\n"
+        return f"```python\n{_source(node, lines)}\n```\n"
     bases = f"({', '.join(ast.unparse(base) for base in node.bases)})" if node.bases else ""
-    fields = [ast.unparse(one) for one in node.body if isinstance(one, ast.AnnAssign) and _public(one.target)]
+    fields = [_source(one, lines) for one in node.body if isinstance(one, ast.AnnAssign) and _public(one.target)]
     methods = [one for one in node.body if isinstance(one, ast.FunctionDef) and not one.name.startswith("_")]
-    lines = "\n".join(f"    {line}" for field in fields for line in field.splitlines())
-    code = f"class {node.name}{bases}{':' + chr(10) + lines if lines else ''}"
-    doc = ast.get_docstring(node) or ""
-    list_ = "".join(f"- `{signature(one)}`: {_first(ast.get_docstring(one))}\n" for one in methods)
-    return f"```python\n{code}\n```\n\n{doc}\n" + (f"\n{list_}" if list_ else "")
+    code = "\n".join([f"class {node.name}{bases}{':' if fields else ''}", *fields])
+    listed = "".join(f"- `{signature(one)}`: {_first(ast.get_docstring(one))}\n" for one in methods)
+    return f"```python\n{code}\n```\n\n{ast.get_docstring(node)}\n" + (f"\n{listed}" if listed else "")
+
+
+def _source(node: ast.stmt, lines: list[str]) -> str:
+    return "\n".join(lines[node.lineno - 1 : node.end_lineno])
 
 
 def _public(target: ast.expr) -> bool:

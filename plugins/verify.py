@@ -240,7 +240,8 @@ def _read(request: Request) -> Signed:
         raise _refusal("too many signatures")
     items = [item.partition(",") for item in signature.split(" ")]
     signatures = [(version, text.encode("latin-1", "replace")) for version, _, text in items]
-    message = f"{ident}.{timestamp}.".encode("ascii") + request.body
+    received = request.body if request.received is None else request.received
+    message = f"{ident}.{timestamp}.".encode("ascii") + received
     return Signed(ident, int(timestamp), message, signatures)
 
 

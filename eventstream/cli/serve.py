@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
-from pathlib import Path
 
 from eventstream.cli.check import DEFAULT_FILE
 from eventstream.components.command import Command
 
 
 class Serve(Command):
-    """Serve the pipelines of a configuration file."""
+    """Serve the pipelines of a configuration file.
+
+    Signals: TERM stops after the requests and streams under way; HUP reloads the file, or changes
+    nothing when it is faulty; USR2 starts the program anew beside this one, for an upgrade.
+    """
 
     name = "serve"
 
@@ -25,38 +24,12 @@ class Serve(Command):
         parser.add_argument("--workers", type=int, metavar="N", help="worker processes, whatever the file says")
 
     def run(self, arguments: Namespace) -> int:
-        """Serve until stopped by a signal; SIGHUP reloads."""
+        """Serve until stopped by a signal."""
         # The other commands need neither gunicorn nor gevent.
-        from eventstream.server.arbiter import Service, running  # noqa: PLC0415
-        from eventstream.telemetry import log as logging  # noqa: PLC0415
+        from eventstream.server.run_folder import run_folder  # noqa: PLC0415
+        from eventstream.server.service import Service  # noqa: PLC0415
 
         overrides = {"bind": arguments.bind, "workers": arguments.workers}
-        owner = os.getpid()
-        folder = tempfile.mkdtemp(prefix="eventstream-", dir=_memory_folder())
-        try:
-            service = Service(arguments.file, _drop_ins(arguments), overrides, folder)
-            server = service.generation.settings.server
-            logging.configure(
-                level=server.log.level, format=server.log.format, file=server.log.file,
-                max_size=server.log.max_size, keep=server.log.keep,
-            )  # fmt: skip
-            log = logging.get_logger("server")
-            for warning in service.generation.settings.warnings:
-                log.warning("configuration", problem=str(warning))
-            log.info("starting", **running(service.generation))
-            service.run()
-        finally:
-            if os.getpid() == owner:  # a worker leaves through here too
-                shutil.rmtree(folder, ignore_errors=True)
+        with run_folder() as folder:
+            Service(arguments.file, arguments.drop_ins, overrides, folder).run()
         return 0
-
-
-def _drop_ins(arguments: Namespace) -> Sequence[str]:
-    found: Sequence[str] = arguments.drop_ins
-    return found
-
-
-def _memory_folder() -> str | None:
-    """Return a folder in memory for the metrics' files, which are written on every tick."""
-    shared = "/dev/shm"  # noqa: S108  # mkdtemp makes a private folder inside
-    return shared if Path(shared).is_dir() and os.access(shared, os.W_OK) else None

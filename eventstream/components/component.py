@@ -51,6 +51,10 @@ class Services(Protocol):
     def now(self) -> float:
         """Return wall time in Unix seconds."""
 
+    def count(self, what: str, amount: float = 1) -> None:
+        """Count something for the metric `eventstream_counts_total{what="…"}`; `what` is one of a few fixed words."""
+
+
 
 class Component:
     """Anything a plugin adds by name. Subclass Step, Store, Output, Route or Command instead."""

@@ -21,7 +21,8 @@ class Request:
     method: str
     path: str
     headers: Mapping[str, str]
-    body: bytes = b""
+    body: bytes = b""  # decompressed
+    received: bytes | None = None  # the body's very bytes, which a signature is judged over; None: those of `body`
     query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     client: str = ""  # the client's address: the peer, or the right-most untrusted hop
     id: str = ""  # request id, in every log line and problem

@@ -112,6 +112,15 @@ class Store(Component):
     durability: Durability  # what a receipt of this store promises
     shared: ClassVar[bool] = True  # False: one process only; refused with several workers
 
+    read_only: bool = False  # set before `open` by who only reads or copies: nothing is written then
+
+    def data_folder(self, folder: str) -> str | None:
+        """Return the folder that holds this store's files, or None; called without `open`.
+
+        `folder` is the configuration file's. The server's admin socket lies there.
+        """
+        return None
+
     def keep(self, keep: Keep) -> None:
         """Take the retention bounds; called once before `open`."""
         raise NotImplementedError

@@ -125,7 +125,7 @@ class Limits(Config, frozen=True):
 
 
 class Timeouts(Config, frozen=True):
-    """How long a peer may take. None of them is ever without end."""
+    """How long a peer, or a worker, may take. None of them is ever without end."""
 
     keep_alive: Annotated[
         Duration,
@@ -134,6 +134,9 @@ class Timeouts(Config, frozen=True):
     head: Annotated[Duration, Meta(description="Receiving a request's head.", examples=["10s"])] = Duration(10)
     body: Annotated[Duration, Meta(description="Receiving a request's body.", examples=["30s"])] = Duration(30)
     write: Annotated[Duration, Meta(description="Taking a response.", examples=["30s"])] = Duration(30)
+    hang: Annotated[
+        Duration, Meta(description="A worker whose loop stands still for so long is replaced.", examples=["30s"])
+    ] = Duration(30)
 
     def __post_init__(self) -> None:
         """Refuse zero, which would mean without end."""

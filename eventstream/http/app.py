@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import falcon
@@ -18,14 +19,14 @@ from eventstream.http.message import answer, component_request, read_body
 from eventstream.http.middleware import Gate, reject_of
 from eventstream.http.openapi import document
 from eventstream.runtime.node import Node
-from eventstream.telemetry.log import Bounded, get_logger
+from eventstream.telemetry.log import get_logger
 from eventstream.wire.problem import MEDIA_TYPE, problem_body
 
 log = get_logger("http")
 
 EVENTS = "/events"
 _SENDER = re.compile(r"[A-Za-z0-9.*_:/\[\]-]{1,253}\Z")  # a DNS name as senders write it, or `*`
-SUSPICIOUS = frozenset({"signature", "origin", "host", "quota"})  # logged at a bounded rate
+SUSPICIOUS = frozenset({"origin", "host"})  # logged at a bounded rate; the node knows more such reasons
 
 
 class Resource:
@@ -37,6 +38,7 @@ class Resource:
         self._guard = guard
         self.outputs: list[Output] = []
         self.handlers: dict[str, Callable[[Any], Response]] = {}
+        self.public = True  # False: answers on the admin socket only
 
     @property
     def methods(self) -> list[str]:
@@ -67,9 +69,11 @@ class Resource:
         handler = self.handlers.get(method)
         if handler is None:
             raise falcon.HTTPMethodNotAllowed(self.methods)
+        if not (self.public or req.context.admin):
+            raise Reject("this is shown on the admin socket only", status=403, reason="private")
         limit = self._node.settings.server.limits.body
-        body = b"" if method == "GET" else read_body(req, limit)
-        answer(req, resp, handler(component_request(req, body)))
+        received, body = (b"", b"") if method == "GET" else read_body(req, limit)
+        answer(req, resp, handler(component_request(req, received, body)))
 
     def on_options(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer preflights, and the CloudEvents webhook handshake (abuse protection, section 4)."""
@@ -86,8 +90,8 @@ class Resource:
             resp.set_header("WebHook-Allowed-Rate", "*")
 
 
-def build_app(node: Node) -> falcon.App[Any, Any]:
-    """Return the WSGI app that serves this node."""
+def build_app(node: Node, describe: Callable[[], Mapping[str, Any]] | None = None) -> falcon.App[Any, Any]:
+    """Return the WSGI app that serves this node. `describe` tells what runs: `/-/config`, on the admin socket."""
     guard = Guard(node.settings.server)
     app = falcon.App(middleware=[Gate(guard)])
     refusals = Refusals(node)
@@ -115,6 +119,10 @@ def build_app(node: Node) -> falcon.App[Any, Any]:
     at("/openapi.json").handlers["GET"] = lambda _: document(node)
     for path, handler in health.handlers(node).items():
         at(path).handlers["GET"] = handler
+        at(path).public = node.settings.server.metrics_public
+    if describe is not None:
+        at("/-/config").handlers["GET"] = lambda _: health.config(describe())
+        at("/-/config").public = False
     return app
 
 
@@ -130,7 +138,6 @@ class Refusals:
     def __init__(self, node: Node) -> None:
         """Share the node's metrics."""
         self._node = node
-        self._bounded = Bounded()
 
     def reject(self, req: falcon.Request, resp: falcon.Response, error: Reject, params: Any) -> None:
         """Answer a refusal."""
@@ -142,14 +149,9 @@ class Refusals:
             resp.set_header(name, value)
 
     def _log(self, req: falcon.Request, error: Reject) -> None:
-        if error.reason not in SUSPICIOUS:
-            return
-        held = self._bounded.allow(error.reason)
-        if held is not None:
-            log.warning(
-                "refused", reason=error.reason, detail=error.private or error.detail, status=error.status,
-                client=req.context.client, path=req.path, request_id=req.context.request_id, held_back=held,
-            )  # fmt: skip
+        if error.reason in SUSPICIOUS:
+            detail = error.private or error.detail
+            self._node.bounded.note("refused", error.reason, detail=detail, client=req.context.client, path=req.path)
 
     def http(self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: Any) -> None:
         """Answer Falcon's own refusals."""
@@ -159,9 +161,7 @@ class Refusals:
     def busy(self, req: falcon.Request, resp: falcon.Response, error: StoreBusy, params: Any) -> None:
         """Answer overload and store trouble: nothing was acknowledged, try again."""
         self._node.metrics.refused("busy")
-        held = self._bounded.allow("busy")
-        if held is not None:
-            log.error("store_busy", error=str(error), request_id=req.context.request_id, held_back=held)
+        self._node.bounded.note("store_busy", "busy", level=logging.ERROR, error=str(error))
         refusal = Reject(
             "the server cannot take events right now; nothing was stored", status=503, reason="busy",
             headers={"Retry-After": str(error.retry_after)},
@@ -171,7 +171,7 @@ class Refusals:
     def step(self, req: falcon.Request, resp: falcon.Response, error: StepError, params: Any) -> None:
         """Answer a step's failure, naming its place."""
         self._node.metrics.refused("step")
-        log.error("step_error", step=error.step, error=str(error), request_id=req.context.request_id)
+        log.error("step_error", step=error.step, error=str(error))
         refusal = Reject(
             "a step of the pipeline failed; nothing was stored", status=500, reason="step", step=error.step
         )
@@ -180,6 +180,6 @@ class Refusals:
     def unexpected(self, req: falcon.Request, resp: falcon.Response, error: Exception, params: Any) -> None:
         """Answer a bug of ours: a fingerprint to look for in the log, nothing else."""
         fingerprint = self._node.metrics.error(error)
-        log.error("request_failed", fingerprint=fingerprint, request_id=req.context.request_id, exc_info=error)
+        log.error("request_failed", fingerprint=fingerprint, exc_info=error)
         refusal = Reject("the server failed", status=500, reason="bug", members={"fingerprint": fingerprint})
         self.reject(req, resp, refusal, params)

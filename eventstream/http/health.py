@@ -1,12 +1,13 @@
-"""`/-/health`, `/-/ready`, `/-/metrics`."""
+"""`/-/health`, `/-/ready`, `/-/metrics`, `/-/config`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from eventstream.components.output import Response
 from eventstream.components.step import Request
-from eventstream.errors import Reject, StoreBusy
+from eventstream.errors import StoreBusy
 from eventstream.events import strict_json
 from eventstream.runtime.node import Node
 
@@ -16,21 +17,16 @@ EXPOSITION = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache
 
 def handlers(node: Node) -> dict[str, Callable[[Request], Response]]:
     """Return the handlers by path."""
-    routes = {
-        "/-/health": lambda: Response(200, JSON, strict_json.encode({"status": "ok"})),
-        "/-/ready": lambda: ready(node),
-        "/-/metrics": lambda: Response(200, EXPOSITION, node.metrics.render()),
+    return {
+        "/-/health": lambda _: Response(200, JSON, strict_json.encode({"status": "ok"})),
+        "/-/ready": lambda _: ready(node),
+        "/-/metrics": lambda _: Response(200, EXPOSITION, node.metrics.render()),
     }
 
-    def guarded(handler: Callable[[], Response]) -> Callable[[Request], Response]:
-        def handle(request: Request) -> Response:
-            if not node.settings.server.metrics_public:
-                raise Reject("set server.metrics.public to show this here", status=403, reason="private")
-            return handler()
 
-        return handle
-
-    return {path: guarded(handler) for path, handler in routes.items()}
+def config(facts: Mapping[str, Any]) -> Response:
+    """Say what runs: which generation, of which file, and what became of the last reload."""
+    return Response(200, JSON, strict_json.encode(facts))
 
 
 def ready(node: Node) -> Response:

@@ -15,6 +15,7 @@ from eventstream.components.output import Response
 from eventstream.components.step import Request
 from eventstream.errors import Reject
 
+ADMIN = "eventstream.admin"  # environ: set where the request came over the admin socket
 HANDOFF = "eventstream.handoff"  # environ: call it with `take` to get the socket after the head
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 _NO_BODY: dict[str, str] = {}
@@ -48,16 +49,16 @@ def query(text: str) -> dict[str, list[str]]:
         ) from None
 
 
-def component_request(req: falcon.Request, body: bytes = b"") -> Request:
+def component_request(req: falcon.Request, received: bytes = b"", body: bytes = b"") -> Request:
     """Return the request as components see it."""
     context = req.context
     return Request(
-        req.method, req.path, context.headers, body, query(req.query_string), context.client, context.request_id
+        req.method, req.path, context.headers, body, received, query(req.query_string), context.client, context.request_id
     )
 
 
-def read_body(req: falcon.Request, limit: int) -> bytes:
-    """Read a whole request body, decompressed; raises Reject 400, 408, 413 or 415."""
+def read_body(req: falcon.Request, limit: int) -> tuple[bytes, bytes]:
+    """Read a whole request body: as received, and decompressed; raises Reject 400, 408, 413 or 415."""
     headers = req.context.headers
     if headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
         raise Reject("the only transfer coding taken is chunked", status=400, reason="malformed")
@@ -75,7 +76,7 @@ def read_body(req: falcon.Request, limit: int) -> bytes:
         raise Reject("the body ended before its Content-Length", status=400, reason="malformed")
     if len(body) > limit:
         raise too_large(limit)
-    return body if encoding == "identity" else _gunzip(body, limit)
+    return body, (body if encoding == "identity" else _gunzip(body, limit))
 
 
 def _read(stream: Any, size: int) -> bytes:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import falcon
 
 from eventstream.errors import Reject
 from eventstream.http.guard import Guard
-from eventstream.http.message import request_headers, request_id
+from eventstream.http.message import ADMIN, request_headers, request_id
+from eventstream.telemetry.log import request_id as request_id_of_lines
+
+_ABSOLUTE = re.compile("[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 
 
 class Gate:
@@ -23,9 +27,18 @@ class Gate:
         context = req.context
         context.headers = headers = request_headers(req.env)
         context.request_id = request_id(headers)
-        context.client = self._guard.client(req.env.get("REMOTE_ADDR", ""), headers)
+        request_id_of_lines.set(context.request_id)
         resp.set_header("X-Request-Id", context.request_id)
+        context.admin = ADMIN in req.env
+        if context.admin:  # whoever can open the socket's file: no page, no proxy, no other host
+            context.client = "admin"
+            return
+        context.client = self._guard.client(req.env.get("REMOTE_ADDR", ""), headers)
         self._guard.check_host(headers.get("host"), req.env.get("SERVER_PROTOCOL", ""))
+        target = _ABSOLUTE.match(req.env.get("RAW_URI", ""))
+        if target is not None:  # RFC 9112 3.2.2: its host counts, not the header's
+            headers["host"] = target[1]
+            self._guard.check_host(target[1], "")
         origin = headers.get("origin")
         if origin is not None:
             if req.method == "OPTIONS" and "access-control-request-method" in headers:

@@ -40,7 +40,7 @@ class CatchUp:
         group = subscriber.group
         if group is None or subscriber.sink.closed or subscriber.sink.blocked_at:
             return
-        if subscriber.place == self._tail.head:
+        if subscriber.place == self._tail.head == self._tail.told:
             subscriber.resuming = False
             group.live[subscriber] = None
         elif subscriber.place > self._tail.head:
@@ -72,15 +72,19 @@ class CatchUp:
             group, sink = subscriber.group, subscriber.sink
             if group is None or sink.closed or sink.blocked_at or subscriber in group.live:
                 continue
-            told = subscriber.place
-            if self._tail.start <= told < self._tail.head:
+            if self._tail.start <= subscriber.place < self._tail.head:
                 chunk = self._chunk(subscriber)
                 self._metrics.sent(len(chunk.offsets), 1)
-                if not sink.deliver(subscriber, chunk):
-                    continue
-                told = chunk.offsets[-1] if chunk.offsets else told
-            self.resume(subscriber)
-            if subscriber in group.live:
-                subscriber.place = told  # the heartbeat tells it of what the filter skipped
+                self.advance(subscriber, chunk)
+            else:
+                self.resume(subscriber)
             if done % every == 0:
                 pause()
+
+    def advance(self, subscriber: Subscriber, chunk: Chunk) -> None:
+        """Send a chunk; when all of it went, bring the subscriber on."""
+        told = max([subscriber.place, *chunk.offsets[-1:]])
+        if subscriber.sink.deliver(subscriber, chunk):
+            self.resume(subscriber)
+            if subscriber.group is not None and subscriber in subscriber.group.live:
+                subscriber.place = told  # the heartbeat tells it of what the filter skipped

@@ -49,6 +49,11 @@ class Groups:
         """Return every group."""
         return iter(list(self._groups.values()))
 
+    @property
+    def unindexed(self) -> int:
+        """How many groups every event has to be held against."""
+        return len(self._unindexed)
+
     def __bool__(self) -> bool:
         """Tell whether anybody subscribes."""
         return bool(self._groups)

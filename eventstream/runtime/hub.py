@@ -7,15 +7,16 @@ them can come between the halves of another. `Replay` serves those whose place h
                     ▲                                                                    │ socket drains
                     └── live again ◀── caught up from the tail, or page by page ◀────────┘
 
-Rules for editors: a live subscriber has been sent everything up to `tail.head`, except inside
-`_read`; so nothing that tells a place (a heartbeat, a goodbye, an ephemeral frame) runs there.
+Rules for editors: a live subscriber has been sent everything up to `tail.told`, which is `tail.head`
+except inside `_read`; so nothing that tells a place (a heartbeat, a goodbye, an ephemeral frame) runs
+there, and nobody becomes live there. Whatever pauses or reads the store lets others subscribe and leave.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from eventstream.components.output import Connection, Format, Gap, LagPolicy, Start
 from eventstream.components.store import Record, Store
@@ -25,7 +26,7 @@ from eventstream.runtime.catch_up import CatchUp
 from eventstream.runtime.group import Group, Groups
 from eventstream.runtime.sink import Sink, Subscriber
 from eventstream.runtime.sinks import Farewell, Platform, Sinks
-from eventstream.runtime.tail import Chunk, Tail
+from eventstream.runtime.tail import Chunk, Slot, Tail
 from eventstream.telemetry.log import get_logger
 from eventstream.telemetry.metrics import Metrics
 
@@ -35,6 +36,7 @@ TAIL_BYTES = 16 << 20
 READ_LIMIT = 1000  # events in one read of the tail
 READ_BYTES = 65536
 SENDS_BETWEEN_PAUSES = 128
+MATCHES_BETWEEN_PAUSES = 2000
 CHUNKS = 256  # joined chunks kept for those who catch up from the same place
 ANNOUNCED = 1000  # ephemeral events that wait for the loop; more are lost and counted
 POLL = 1.0  # seconds; what a lost announcement costs
@@ -60,7 +62,7 @@ class Hub:
         self.metrics = metrics
         self.cursor = cursor
         self.capacity = capacity
-        self.tail = Tail(tail_bytes)
+        self.tail = Tail(tail_bytes, store.head())
         self.groups = Groups()
         self.sinks = Sinks(platform, metrics, fell_back=self._fall_back, left=self.cancel, stall=stall)
         self.catch_up = CatchUp(self.tail, metrics, self._next_chunk, self.wake)
@@ -70,6 +72,8 @@ class Hub:
         self._farewell: Farewell | None = None
         self._wake = threading.Event()
         self._stopped = False
+        self._known = self.tail.head  # how far the store has grown, as far as we were told
+        self._sends = 0
 
     # -- the doors for outputs -------------------------------------------------------------------
 
@@ -92,14 +96,18 @@ class Hub:
         """Take over a connection; see `eventstream.components.output.Hub`."""
         sink = Sink(self, self.sinks, connection, output, goodbye, received, idle, closed)
         self.sinks.add(sink, heartbeat)
+        if self._farewell is not None:
+            self._farewell.add(sink)  # its request was under way when the drain began
+            self.wake()
         return sink
 
     def subscribe(self, sink: Sink, filter: Filter, format: Format, start: Start, lag: LagPolicy) -> Subscriber:
         """Add a subscription to a sink; raises FilterError when the filter cannot be served."""
         if sink.closed:
             return Subscriber(sink, None, start.offset, lag)  # it left meanwhile; `closed` was told
-        if not self.groups and start.offset > self.tail.head:
-            self.tail.reset(start.offset)  # nobody listened, so nothing was read
+        known = max(self._known, start.offset)
+        if not self.groups and known > self.tail.head:
+            self.tail.reset(known)  # nobody listened, so nothing was read
         group = self.groups.join(filter, format)
         subscriber = Subscriber(sink, group, start.offset, lag)
         sink.subscribers += (subscriber,)
@@ -150,6 +158,7 @@ class Hub:
 
     def grown(self, head: int) -> None:
         """Note that the store has grown."""
+        self._known = max(self._known, head)
         if head > self.tail.head:
             self._wake.set()
 
@@ -182,7 +191,7 @@ class Hub:
                 self.pump()
             except StoreBusy as trouble:
                 log.error("store_unreadable", error=str(trouble))
-                self._wake.wait(POLL)
+                self._wake.wait(0.0 if self._farewell else POLL)
             self._platform.pause()
 
     def stop(self) -> None:
@@ -198,37 +207,65 @@ class Hub:
 
     def pump(self) -> None:
         """Bring every live subscriber to the store's head, and give each that is ready one chunk."""
-        while self.groups and self._read():
-            self._turn()
-        while self._announced:
+        more = True
+        while more:
+            try:
+                more = bool(self.groups) and self._read()
+            finally:  # also while the store cannot be read, or grows faster than we send
+                self._serve()
+
+    def _serve(self) -> None:
+        """Do once what is due beside the tail."""
+        for _ in range(len(self._announced)):
             self._send_ephemeral(self._announced.popleft())
-        self._turn()
+        self.catch_up.turn(self._platform.pause, every=SENDS_BETWEEN_PAUSES)
         self._beat()
         self.sinks.cut_overdue()
         if self._farewell:
             self._farewell.say(SENDS_BETWEEN_PAUSES, last_words=self._tell_places)
 
-    def _turn(self) -> None:
-        self.catch_up.turn(self._platform.pause, every=SENDS_BETWEEN_PAUSES)
-
     def _read(self) -> bool:
         """Read one page behind the tail and send it; True when there is more."""
+        self._recover()
         old = self.tail.head
         page = self.store.read(old, READ_LIMIT)
+        if self.tail.head != old:
+            return True  # everybody left meanwhile, and who came then began the tail anew
         if page.next <= old and page.trimmed <= old:
             return False
         self._chunks.clear()
         if page.trimmed > old:
             self._lose_history(old, page.trimmed)
             return True
-        matched: dict[Group, None] = {}
-        for slot in self.tail.extend(page.records, page.next):
-            for group in self.groups.matching(slot.record):
-                matched[group] = None
-        for group in matched:
-            self._flush(group, old)
+        for group, slots in self._match(self.tail.extend(page.records, page.next)).items():
+            self._flush(group, slots, old)
+        self.tail.told = self.tail.head
         self.catch_up.tail_moved()
         return page.next < page.head
+
+    def _recover(self) -> None:
+        """After a failure while sending, let everybody catch up from what they surely have."""
+        if self.tail.told < self.tail.head:
+            for group in self.groups:
+                for subscriber in list(group.live):
+                    self._fall_back(subscriber)
+                    self.catch_up.resume(subscriber)
+            self.tail.told = self.tail.head
+            self.catch_up.tail_moved()
+
+    def _match(self, added: Sequence[Slot]) -> dict[Group, list[Slot]]:
+        """Return which groups want which of the new events."""
+        matched: dict[Group, list[Slot]] = {}
+        work = 0
+        for slot in added:
+            groups = dict.fromkeys(self.groups.matching(slot.record))
+            for group in groups:
+                matched.setdefault(group, []).append(slot)
+            work += 1 + len(groups) + self.groups.unindexed
+            if work >= MATCHES_BETWEEN_PAUSES:
+                work = 0
+                self._platform.pause()
+        return matched
 
     def _lose_history(self, old: int, trimmed: int) -> None:
         """Retention overtook the tail: every live subscriber takes the replay's way and is told."""
@@ -240,27 +277,26 @@ class Hub:
                 self.catch_up.fall_behind(subscriber)
         self.catch_up.tail_moved()
 
-    def _flush(self, group: Group, place: int) -> None:
-        """Send everything behind `place` to all live members of a group, one send per chunk."""
+    def _flush(self, group: Group, slots: list[Slot], place: int) -> None:
+        """Send new events to the members of a group that are live behind `place`, one send per chunk."""
         members = list(group.live)
-        sends = 0
-        while members:
-            chunk = self._chunk(group, place)
-            if not chunk.offsets:
-                return
+        while members and slots:
+            chunk = self.tail.join(slots, self.tail.head, group.format, self.cursor)
             for subscriber in members:
                 if subscriber in group.live:
                     subscriber.place = place  # live means: told everything up to here
                     if subscriber.sink.deliver(subscriber, chunk):
                         subscriber.place = chunk.offsets[-1]  # what it was told: a heartbeat tells it the rest
-                    sends += 1
-                    if sends % SENDS_BETWEEN_PAUSES == 0:
-                        self._platform.pause()
+                    self._count_send()
             self.metrics.sent(len(chunk.offsets), len(members))
-            place = chunk.next
-            if place >= self.tail.head:
-                return
+            place = chunk.offsets[-1]
+            slots = slots[len(chunk.offsets) :]
             members = [subscriber for subscriber in members if subscriber in group.live]
+
+    def _count_send(self) -> None:
+        self._sends += 1
+        if self._sends % SENDS_BETWEEN_PAUSES == 0:
+            self._platform.pause()
 
     def _chunk(self, group: Group, place: int) -> Chunk:
         chunk = self._chunks.get((group, place))
@@ -273,41 +309,49 @@ class Hub:
     def _next_chunk(self, subscriber: Subscriber) -> Chunk:
         if subscriber.group is None:
             return Chunk(b"", (), (), subscriber.place)
-        return self._chunk(subscriber.group, subscriber.place)
+        try:
+            return self._chunk(subscriber.group, subscriber.place)
+        except Exception:
+            self.sinks.lose(subscriber.sink, "failed")  # an output's format failed; nobody else would bring it on
+            raise
 
     def _send_ephemeral(self, record: Record) -> None:
+        """Send an event that is in no store to everybody who can take it now, under the present place."""
         cursor = self.cursor(self.tail.head)
         frames: dict[object, bytes] = {}
-        for group in list(self.groups.matching(record)):
+        for group in dict.fromkeys(self.groups.matching(record)):
             frame = frames.get(group.format.key)
             if frame is None:
                 frame = frames[group.format.key] = group.format.event(record, cursor)
+            lost = group.members
             for subscriber in list(group.live):
-                if not subscriber.sink.blocked_at and not subscriber.sink.closed:
+                if subscriber in group.live:
+                    lost -= 1
                     subscriber.sink.push(frame)
-            self.metrics.sent(1, len(group.live))
-            self.metrics.ephemeral_lost += group.members - len(group.live)
+                    self._count_send()
+            self.metrics.sent(1, group.members - lost)
+            self.metrics.ephemeral_lost += max(0, lost)
 
     def _fall_back(self, subscriber: Subscriber) -> None:
         """Take a subscriber out of the live ones; its place says where to read on."""
         group = subscriber.group
         if group is not None and subscriber in group.live:
             del group.live[subscriber]
+            subscriber.place = max(subscriber.place, self.tail.told)  # nothing up to there was for it
             self.metrics.fell_behind += 1
 
     # -- heartbeats, gaps and last words ---------------------------------------------------------------
 
     def _beat(self) -> None:
         """Send the heartbeats that are due: the place where it has moved, else a sign of life."""
-        for count, sink in enumerate(self.sinks.due(), 1):
+        for sink in self.sinks.due():
             if not self._tell_places(sink) and not sink.blocked_at and not sink.closed:
                 group = sink.subscribers[0].group if sink.subscribers else None
                 if sink.idle is not None:
                     sink.write(sink.idle())
                 elif group is not None:
                     sink.write(group.format.idle())
-            if count % SENDS_BETWEEN_PAUSES == 0:
-                self._platform.pause()
+            self._count_send()
 
     def _tell_places(self, sink: Sink) -> bool:
         """Tell each live subscription its place where that has moved; True when there was one to tell."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 import pluggy
@@ -23,7 +24,13 @@ from eventstream.runtime.pipeline import Pipeline
 from eventstream.runtime.places import Places
 from eventstream.runtime.publish import Published, Publisher, unpack
 from eventstream.runtime.replay import Replay
+from eventstream.telemetry.bounded import Bounded
+from eventstream.telemetry.log import get_logger
 from eventstream.telemetry.metrics import Metrics
+
+log = get_logger("node")
+
+SUSPICIOUS = frozenset({"signature", "quota"})  # reasons of refusals that are logged at a bounded rate
 
 
 class Platform(sinks.Platform, Protocol):
@@ -47,7 +54,7 @@ class Node:
         platform: Platform,
         metrics: Metrics,
     ) -> None:
-        """Open everything; `build_node` closes again what was opened when this fails."""
+        """Open everything; what was opened is closed again when this fails."""
         self.settings = settings
         self.metrics = metrics
         self.platform = platform
@@ -57,23 +64,27 @@ class Node:
         self.outputs: Sequence[Output] = settings.outputs
         self.routes = routes
         self.draining = False
+        self.bounded = Bounded(log)  # lines that a stranger can cause
         self.offload = platform.offload
         self.pause = platform.pause
         self.now = platform.now
-        self._opened: list[Component] = []
+        self.count = metrics.count
         self.store = settings.store
-        self._open(self.store)
-        self.ledger = self.store.open_ledger()
-        self.places = Places(self.store)
-        self.growth = follow.Growth()
-        limits = settings.server.limits
-        self.hub = Hub(self.store, platform, metrics, cursor=self.places.text, capacity=limits.subscribers)
-        self.replay = Replay(self.hub, platform)
-        pipelines = [Pipeline(spec, metrics) for spec in settings.pipelines]
-        self._publisher = Publisher(pipelines, self.store, manager, metrics, queue=limits.queue)
-        for component in self._components():
-            self._open(component)
-        self.store.watch(self._grown, lambda payload: self.hub.announce(unpack(payload)))
+        with ExitStack() as closing:
+            self._open(self.store, closing)
+            self.ledger = self.store.open_ledger()
+            closing.callback(self.ledger.close)
+            self.places = Places(self.store)
+            self.growth = follow.Growth()
+            limits = settings.server.limits
+            self.hub = Hub(self.store, platform, metrics, cursor=self.places.text, capacity=limits.subscribers)
+            self.replay = Replay(self.hub, platform)
+            pipelines = [Pipeline(spec, metrics) for spec in settings.pipelines]
+            self._publisher = Publisher(pipelines, self.store, manager, metrics, queue=limits.queue)
+            for component in self._components():
+                self._open(component, closing)
+            self.store.watch(self._grown, lambda payload: self.hub.announce(unpack(payload)))
+            self._closing = closing.pop_all()
 
     def _components(self) -> Iterator[Component]:
         for spec in self.settings.pipelines:
@@ -82,8 +93,8 @@ class Node:
         yield from self.outputs
         yield from self.routes
 
-    def _open(self, component: Component) -> None:
-        self._opened.append(component)
+    def _open(self, component: Component, closing: ExitStack) -> None:
+        closing.callback(component.close)  # also after an `open` that failed halfway
         component.open(self)
 
     def _grown(self, head: int) -> None:
@@ -93,16 +104,15 @@ class Node:
     def close(self) -> None:
         """Give everything back, last opened first."""
         self.hub.stop()
-        while self._opened:
-            component = self._opened.pop()
-            if component is self.store:
-                self.ledger.close()
-            component.close()
+        self._closing.close()
 
     # -- Delivery ------------------------------------------------------------------------------
 
     def start(self, place: str | None, *, lenient: bool = False) -> Start:
         """Resolve a place; see `eventstream.components.output.Delivery`."""
+        if (place is None or place == "latest") and self.hub.groups:
+            # The hub keeps up, so its place will do: a storm of new subscribers asks the store nothing.
+            return Start(self.hub.tail.head)
         return self.places.start(place, lenient=lenient)
 
     def cursor(self, offset: int) -> str:
@@ -150,6 +160,9 @@ class Node:
         published = self._publisher.publish(items, form=form, request=request, client=client, atomic=atomic)
         for _, refusal in published.refused:
             self.metrics.refused(refusal.reason)
+            if refusal.reason in SUSPICIOUS:
+                detail = refusal.private or refusal.detail
+                self.bounded.note("refused", refusal.reason, detail=detail, client=client, step=refusal.step)
         return published
 
     def drain(self) -> None:
@@ -165,6 +178,7 @@ class Node:
         lagging = len(hub.catch_up) + hub.sinks.blocked
         self.metrics.observe(store=stats, lag=lag, lagging=lagging, loop_lag=loop_lag)
         self.metrics.flush()
+        self.bounded.flush()
 
 
 def build_node(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from eventstream.components.output import Gap, Start
@@ -19,8 +20,15 @@ class Places:
         self._epochs: Sequence[Epoch] = store.epochs()
 
     def text(self, offset: int) -> str:
-        """Return the text of a place in the current history."""
-        return f"{self._epochs[-1].name}-{offset}"
+        """Return the text of a place, under the epoch it belongs to.
+
+        So a place from before the last start stays known when a backup of that time is restored.
+        """
+        current = self._epochs[-1]
+        if offset >= current.first:
+            return f"{current.name}-{offset}"
+        owner = bisect_right(self._epochs, offset, key=lambda epoch: epoch.first) - 1
+        return f"{self._epochs[max(0, owner)].name}-{offset}"
 
     def start(self, place: str | None, *, lenient: bool = False) -> Start:
         """Resolve a place; see `eventstream.components.output.Delivery.start`."""

@@ -39,6 +39,13 @@ class Published:
             if isinstance(result, Reject) and result is not UNPUBLISHED
         ]
 
+    def take_back(self) -> None:
+        """Promise nothing beside a refusal, but what had been stored before."""
+        self.results = [
+            result if isinstance(result, Reject) or (isinstance(result, Stored) and result.duplicate) else UNPUBLISHED
+            for result in self.results
+        ]
+
 
 @dataclass
 class _Pass:
@@ -102,12 +109,11 @@ class Publisher:
                     break
                 self._run(share, published, outcomes)
             payloads = _pack_ephemeral(outcomes, published)
+            if not (atomic and published.refused):
+                self._append(items, outcomes, published, atomic=atomic)
             if atomic and published.refused:
                 _undo(passes)
-                return published
-            self._append(items, outcomes, published, atomic=atomic)
-            if atomic and published.refused:
-                _undo(passes)
+                published.take_back()
                 return published
         except Exception:
             _undo(passes)

@@ -51,7 +51,7 @@ class Pulse:
 
     def due(self, now: float) -> Iterator[Sink]:
         """Yield every sink whose heartbeat is due."""
-        for wheel in self._wheels.values():
+        for wheel in list(self._wheels.values()):  # the caller pauses, and others add meanwhile
             yield from wheel.take(now)
 
     def wait(self, now: float, limit: float) -> float:

@@ -58,6 +58,9 @@ class Replay:
                 queue.behind.append(subscriber)
                 queue.more_behind.clear()
                 queue.more_behind.wait(POLL)
+            except Exception:
+                hub.sinks.lose(subscriber.sink, "failed")  # nobody else would bring it on; it comes back
+                raise
             self._platform.pause()
 
     def serve(self, subscriber: Subscriber) -> None:
@@ -78,19 +81,18 @@ class Replay:
             if sink.closed or sink.blocked_at:
                 return
         hub.metrics.replayed(len(page.chunk.offsets))
-        if sink.deliver(subscriber, page.chunk):
-            hub.catch_up.resume(subscriber)
+        hub.catch_up.advance(subscriber, page.chunk)
 
     def _page(self, group: Group, place: int) -> ReplayPage:
         """Return a page that leads on from `place`: a shared one if there is, else one of its own."""
-        aligned = place - place % PAGE
-        page = self._pages.get((group.key, aligned))
-        if page is None:
-            page = self._read(group, aligned)
-            self._keep((group.key, aligned), page)
-        if page.chunk.next <= place and page.trimmed <= place:
-            page = self._read(group, place)
-        return page
+        for begin in (place - place % PAGE, place):
+            page = self._pages.get((group.key, begin))
+            if page is None:
+                page = self._read(group, begin)
+                self._keep((group.key, begin), page)
+            if page.chunk.next > place or page.trimmed > place:
+                return page
+        return self._read(group, place)  # what was kept had reached the head of its time
 
     def _read(self, group: Group, place: int) -> ReplayPage:
         page = self._hub.store.read(place, PAGE, group.filter)
@@ -108,6 +110,8 @@ class Replay:
         return ReplayPage(Chunk(data, ends, offsets, page.next), page.trimmed)
 
     def _keep(self, key: tuple[object, int], page: ReplayPage) -> None:
+        old = self._pages.pop(key, None)  # another reader was as quick
+        self._bytes -= len(old.chunk.data) if old is not None else 0
         self._pages[key] = page
         self._bytes += len(page.chunk.data)
         while self._bytes > CACHE_BYTES or len(self._pages) > 1024:

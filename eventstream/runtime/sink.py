@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from eventstream.runtime.sinks import Sinks
 
 QUEUE_BYTES = 1 << 20  # frames of the output's own that wait for a full socket
-SHARE_BYTES = 16 * 1024  # a larger rest is a view of the shared chunk; a smaller one is copied
+SHARE_BYTES = 16 * 1024  # a larger rest may be a view of the shared chunk
 
 
 class Subscriber:
@@ -97,11 +97,17 @@ class Sink:
         else:
             self.push(frame)
 
+    @property
+    def pinned(self) -> int:
+        """How many bytes wait here for the peer."""
+        return self.queued + (len(self.rest) if self.rest is not None else 0)
+
     def _enqueue(self, frame: bytes) -> None:
         if self.queue is None:
             self.queue = deque()
         self.queue.append(frame)
         self.queued += len(frame)
+        self.sinks.pin(len(frame))
         if self.queued > QUEUE_BYTES:
             self.sinks.lose(self, "queue")
 
@@ -113,9 +119,9 @@ class Sink:
 
     def keep(self, data: bytes | memoryview, sent: int, end: int) -> None:
         """Keep the unsent end of one frame and wait for the socket to drain."""
-        rest = memoryview(data)[sent:end]
-        self.rest = rest if len(rest) > SHARE_BYTES else bytes(rest)
-        self.sinks.block(self, len(self.rest))
+        self.rest = _held(memoryview(data)[sent:end])
+        self.sinks.block(self)
+        self.sinks.pin(len(self.rest))
 
     def deliver(self, subscriber: Subscriber, chunk: Chunk) -> bool:
         """Send a chunk's frames behind the subscriber's place; True when all of it went.
@@ -142,15 +148,16 @@ class Sink:
             sent = self.sinks.send(self, self.rest)
             if self.closed:
                 return False
+            self.sinks.progress(self, sent)
             if sent < len(self.rest):
-                self.rest = self.rest[sent:]
-                self.sinks.progress(self, sent)
+                self.rest = _held(memoryview(self.rest)[sent:])
                 return False
             self.rest = None
         self.sinks.unblock(self)
         while self.queue and not self.blocked_at and not self.closed:
             frame = self.queue.popleft()
             self.queued -= len(frame)
+            self.sinks.pin(-len(frame))
             self.push(frame)
         return not self.blocked_at and not self.closed
 
@@ -160,3 +167,8 @@ class Sink:
             self.write(farewell)
             self.ending = True
             self.sinks.finish(self)
+
+
+def _held(rest: memoryview) -> bytes | memoryview:
+    """Return what to keep: a view only while that keeps alive at most twice as much as is still to be sent."""
+    return rest if len(rest) > SHARE_BYTES and 2 * len(rest) >= memoryview(rest.obj).nbytes else bytes(rest)

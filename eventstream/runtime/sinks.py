@@ -13,7 +13,7 @@ from eventstream.runtime.pulse import Pulse
 from eventstream.runtime.sink import Sink, Subscriber
 from eventstream.telemetry.metrics import Metrics
 
-PINNED_BYTES = 64 << 20  # unsent ends of frames, over all sinks
+PINNED_BYTES = 64 << 20  # what waits for full sockets, over all sinks: ends of frames and queues
 FAREWELL = 5.0  # seconds a peer is given to read the end
 
 
@@ -87,21 +87,25 @@ class Sinks:
         self.metrics.bytes_out += sent
         return sent
 
-    def block(self, sink: Sink, rest: int) -> None:
-        """Note that a sink is full and keeps `rest` bytes: its live subscribers fall back to their places."""
+    def block(self, sink: Sink) -> None:
+        """Note that a sink is full: its live subscribers fall back to their places."""
         if not sink.blocked_at:
             sink.blocked_at = self._platform.monotonic()
             self._blocked[sink] = None
             for subscriber in sink.subscribers:
                 self._fell_back(subscriber)
-        self._pinned += rest
+
+    def pin(self, size: int) -> None:
+        """Count bytes that wait for full sockets (or, negative, no longer wait); over the bound the oldest go."""
+        self._pinned += size
         while self._pinned > PINNED_BYTES and self._blocked:
             self.lose(next(iter(self._blocked)), "pinned")
 
     def progress(self, sink: Sink, sent: int) -> None:
         """Note that a full sink took some bytes of its rest."""
-        sink.blocked_at = self._platform.monotonic()
-        self._pinned -= sent
+        if sent:
+            sink.blocked_at = self._platform.monotonic()
+            self._pinned -= sent
 
     def unblock(self, sink: Sink) -> None:
         """Note that a sink has room again."""
@@ -119,9 +123,9 @@ class Sinks:
         self.pulse.remove(sink)
         self._ending.pop(sink, None)
         self._blocked.pop(sink, None)
-        if sink.rest is not None:
-            self._pinned -= len(sink.rest)
+        self._pinned -= sink.pinned
         sink.rest = sink.queue = None
+        sink.queued = 0
         self._platform.unwatch(sink)
         sink.connection.close()
         self.metrics.connections(sink.output, -1)
@@ -165,6 +169,10 @@ class Farewell:
     def __bool__(self) -> bool:
         """Tell whether anybody is still to be told."""
         return bool(self._waiting)
+
+    def add(self, sink: Sink) -> None:
+        """Take one that came after the drain had begun."""
+        self._waiting.append(sink)
 
     def say(self, count: int, *, last_words: Callable[[Sink], object]) -> None:
         """End the next `count` sinks, after `last_words` to each that can hear them."""

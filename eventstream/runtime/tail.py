@@ -10,6 +10,7 @@ from eventstream.components.output import Format
 from eventstream.components.store import Record
 
 CHUNK_BYTES = 64 * 1024
+MAX_SCAN = 2000  # events looked at for one chunk
 
 
 class Chunk(NamedTuple):
@@ -42,19 +43,23 @@ class Slot:
 
 
 class Tail:
-    """A window `start < offset <= head` of the history. Bounded in bytes, at least one event."""
+    """A window `start < offset <= head` of the history. Bounded in bytes, at least one event.
+
+    `told` is the place up to which every live subscriber has been sent everything: the head, except
+    while the hub is sending.
+    """
 
     def __init__(self, max_bytes: int, place: int = 0) -> None:
         """Begin empty at `place`."""
         self.max_bytes = max_bytes
-        self.start = self.head = place
+        self.start = self.head = self.told = place
         self.bytes = 0
         self._slots: list[Slot] = []
         self._offsets: list[int] = []
 
     def reset(self, place: int) -> None:
         """Forget everything; begin anew at `place`."""
-        self.start = self.head = place
+        self.start = self.head = self.told = place
         self.bytes = 0
         self._slots.clear()
         self._offsets.clear()
@@ -81,32 +86,41 @@ class Tail:
             del self._offsets[:drop]
 
     def frame(self, slot: Slot, format: Format, cursor: Callable[[int], str]) -> bytes:
-        """Return the slot's frame in this format, encoding it the first time."""
+        """Return the slot's frame in this format, encoding it the first time.
+
+        Peers choose formats (a subscription's name is part of one), so frames are kept only while they
+        fit into a quarter more than the bound.
+        """
         frame = slot.frames.get(format.key)
         if frame is None:
             frame = format.event(slot.record, cursor(slot.record.offset))
-            slot.frames[format.key] = frame
-            self.bytes += len(frame)
+            if self.bytes + len(frame) <= self.max_bytes + self.max_bytes // 4:
+                slot.frames[format.key] = frame
+                self.bytes += len(frame)
         return frame
 
     def chunk(
         self, place: int, matches: Callable[[Record], bool], format: Format, cursor: Callable[[int], str]
     ) -> Chunk:
-        """Join the matching frames behind `place`: at most CHUNK_BYTES, or one frame."""
+        """Join the matching frames behind `place`, out of at most MAX_SCAN events."""
+        first = bisect_right(self._offsets, place)
+        slots = self._slots[first : first + MAX_SCAN]
+        reached = self.head if first + MAX_SCAN >= len(self._slots) else slots[-1].record.offset
+        return self.join([slot for slot in slots if matches(slot.record)], max(place, reached), format, cursor)
+
+    def join(self, slots: Iterable[Slot], reached: int, format: Format, cursor: Callable[[int], str]) -> Chunk:
+        """Join the frames of slots: at most CHUNK_BYTES, or one frame. `reached` is the place behind them all."""
         frames: list[bytes] = []
         ends: list[int] = []
         offsets: list[int] = []
         size = 0
-        for position in range(bisect_right(self._offsets, place), len(self._slots)):
-            slot = self._slots[position]
-            if not matches(slot.record):
-                continue
+        for slot in slots:
             frame = self.frame(slot, format, cursor)
             if frames and size + len(frame) > CHUNK_BYTES:
-                return Chunk(b"".join(frames), ends, offsets, offsets[-1])
+                reached = offsets[-1]
+                break
             frames.append(frame)
             size += len(frame)
             ends.append(size)
             offsets.append(slot.record.offset)
-        data = frames[0] if len(frames) == 1 else b"".join(frames)
-        return Chunk(data, ends, offsets, max(place, self.head))
+        return Chunk(frames[0] if len(frames) == 1 else b"".join(frames), ends, offsets, reached)

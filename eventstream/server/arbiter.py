@@ -1,148 +1,187 @@
-"""The master process: generations, gunicorn's settings from ours, reload as a transaction."""
+"""The master process: gunicorn's arbiter, with reload as a transaction."""
 
 from __future__ import annotations
 
 import os
-import resource
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import queue
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import msgspec
-from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.sock import _sock_type as socket_type
 
-from eventstream.config.model import Server
-from eventstream.errors import ConfigError
-from eventstream.server.generation import Generation, load_generation
-from eventstream.telemetry import log as logging
-from eventstream.telemetry import metrics
+from eventstream.server.generation import Generation
+from eventstream.telemetry.log import get_logger
 
-log = logging.get_logger("server")
+log = get_logger("server")
 
-MANY_FILES = 1 << 20
-SPARE_FILES = 100  # databases, logs, sockets of the process itself
+BOOT_SECONDS = 30.0  # given to a worker to open its store
+LONGEST_PAUSE = 30.0  # seconds between two attempts to replace workers that cannot start
 
 
-class Service(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """The application gunicorn runs: one generation at a time."""
+class Generations(Protocol):
+    """What the master needs of the service it runs."""
 
-    def __init__(self, file: str, drop_ins: Sequence[str], overrides: Mapping[str, Any], run_folder: str) -> None:
-        """Load the first generation; raises ConfigError."""
-        self._file = file
-        self._drop_ins = drop_ins
-        self._overrides = overrides
-        self._run_folder = run_folder
-        self.generation = self._load(1)
-        super().__init__()
+    generation: Generation
 
-    def next_generation(self) -> bool:
-        """Load the file anew; False, with every problem logged, leaves the running generation as it is."""
-        try:
-            self.generation = self._load(self.generation.number + 1)
-        except ConfigError as error:
-            for problem in error.problems:
-                log.error("reload_refused", problem=str(problem))
-            return False
-        log.info("generation_loaded", number=self.generation.number, digest=self.generation.settings.digest[:12])
-        return True
+    def advance(self) -> bool:
+        """Load the file anew, or say in the log what is wrong with it."""
 
-    def _load(self, number: int) -> Generation:
-        generation = load_generation(self._file, number=number, drop_ins=self._drop_ins, overrides=self._overrides)
-        return fit(generation, raise_file_limit())
+    def go_back(self, generation: Generation, reason: str) -> None:
+        """Return to a generation."""
 
-    def load_config(self) -> None:
-        """Give gunicorn its settings."""
-        for name, value in gunicorn_settings(self.generation.settings.server).items():
-            self.cfg.set(name, value)
-        self.cfg.set("child_exit", self._child_exit)
+    def accept(self) -> None:
+        """Note that the generation runs."""
 
-    def _child_exit(self, _arbiter: Any, worker: Any) -> None:
-        metrics.forget_worker(worker.pid, self.metrics_folder)
 
-    @property
-    def metrics_folder(self) -> str:
-        """Where the workers' counters lie."""
-        return str(Path(self._run_folder) / "metrics")
-
-    def load(self) -> Any:
-        """Build the app; called in each worker, from the generation that this process inherited."""
-        from eventstream.server.wsgi import App  # noqa: PLC0415  # gevent and Falcon are the workers' business
-
-        return App(self.generation, metrics_folder=self.metrics_folder)
-
-    def run(self) -> None:
-        """Serve until stopped."""
-        metrics.share(self.metrics_folder)
-        Master(self).run()
+class _Refused(Exception):  # it ends a reload, not the program
+    """The new generation cannot run."""
 
 
 class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's arbiter, whose reload is refused as a whole when the file is bad."""
+    """gunicorn's arbiter, which puts a new configuration in force as a whole, or not at all."""
+
+    LISTENERS: list[Any]
+
+    def __init__(self, app: Any) -> None:
+        """Take the service."""
+        self._proven = False  # some worker got as far as serving
+        self._failures = 0
+        self._pause_until = 0.0
+        super().__init__(app)
+        # As we were started: gunicorn would run a module's file by its path, from inside the package.
+        self.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
+
+    # -- reload --------------------------------------------------------------------------------------
 
     def reload(self) -> None:
-        """Replace the workers by ones of the next generation, or change nothing."""
-        if self.app.next_generation():
-            super().reload()
+        """Replace the workers by ones of the next generation once the first of these serves; else change nothing."""
+        service: Generations = self.app
+        running = service.generation
+        if not service.advance():
+            return
+        listeners, addresses = self.LISTENERS, self.cfg.address
+        try:
+            self._adopt()
+            self._listen(dict(zip(addresses, listeners, strict=False)))
+            self._try_worker()
+        except _Refused as refusal:
+            self._leave([one for one in self.LISTENERS if one not in listeners])
+            self.LISTENERS = listeners
+            service.go_back(running, str(refusal))
+            self._adopt()
+            return
+        self._leave([one for one in listeners if one not in self.LISTENERS])
+        service.accept()
+        for _ in range(self.num_workers - 1):
+            self.spawn_worker()
+        self.manage_workers()  # the oldest beyond the number wanted are told to drain
+
+    def _adopt(self) -> None:
+        """Take gunicorn's settings from the service's generation."""
+        self.app.load_default_config()
+        self.app.load_config()
+        self.setup(self.app)
+
+    def _listen(self, open_sockets: dict[Any, Any]) -> None:
+        """Open what is new among the addresses. Those that are gone stay open until the new generation serves."""
+        listeners = []
+        self.LISTENERS = list(open_sockets.values())
+        for address in self.cfg.address:
+            if address not in open_sockets:
+                try:
+                    open_sockets[address] = socket_type(address)(address, self.cfg, self.log)
+                except (OSError, ValueError) as error:
+                    raise _Refused(f"cannot listen on {_text(address)}: {error}") from error
+                self.LISTENERS.append(open_sockets[address])
+                log.info("listening", address=_text(address))
+            listeners.append(open_sockets[address])
+        self.LISTENERS = listeners
+
+    def _try_worker(self) -> None:
+        """Start one worker of the new generation and wait until it serves."""
+        pid = self.spawn_worker()
+        deadline = time.monotonic() + BOOT_SECONDS
+        while True:
+            self.reap_workers()
+            worker = self.WORKERS.get(pid)
+            if worker is None:
+                raise _Refused("a worker with the new configuration cannot start: the lines above say why")
+            if worker.boot_mark[0]:
+                return
+            if time.monotonic() > deadline or self._asked_to_stop():
+                self.kill_worker(pid, signal.SIGKILL)
+                raise _Refused(f"a worker with the new configuration did not start within {BOOT_SECONDS:g} s")
+            time.sleep(0.02)
+
+    def _asked_to_stop(self) -> bool:
+        """Look at the signals that wait, and leave them there."""
+        waiting = []
+        with suppress(queue.Empty):
+            while True:
+                waiting.append(self.SIG_QUEUE.get_nowait())
+        for number in waiting:
+            self.SIG_QUEUE.put_nowait(number)
+        return not {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}.isdisjoint(waiting)
+
+    # -- workers that do not start ---------------------------------------------------------------------
+
+    @property
+    def WORKER_BOOT_ERROR(self) -> int:  # noqa: N802  # gunicorn's name
+        """Return the status that ends the whole server: none, once a worker has served.
+
+        A full disk or a lock may keep a worker from starting; the others, and the next attempt, go on.
+        """
+        self._proven = self._proven or any(worker.boot_mark[0] for worker in self.WORKERS.values())
+        return -1 if self._proven else int(Arbiter.WORKER_BOOT_ERROR)
+
+    def note_end(self, worker: Any) -> None:
+        """Let the pause before the next attempt grow when a worker ended before it served."""
+        if worker.boot_mark[0]:
+            self._proven, self._failures = True, 0
+            return
+        self._failures += 1
+        pause = min(LONGEST_PAUSE, 0.25 * 2**self._failures)
+        self._pause_until = time.monotonic() + pause
+        log.error("worker_did_not_start", pid=worker.pid, next_attempt_in=pause)
+
+    def spawn_workers(self) -> None:
+        """Replace missing workers, unless it is too early after a failure."""
+        if time.monotonic() >= self._pause_until:
+            super().spawn_workers()
+
+    # -- the end, and the next program -------------------------------------------------------------------
+
+    def stop(self, graceful: bool = True) -> None:  # gunicorn calls it so
+        """Close the sockets and stop the workers."""
+        unix = [one for one in self.LISTENERS if one.family == socket.AF_UNIX]
+        self.LISTENERS = [one for one in self.LISTENERS if one not in unix]
+        self._leave(unix)  # gunicorn's own unlink fails, and the stop with it, when the folder has gone
+        super().stop(graceful)
+
+    def _leave(self, listeners: list[Any]) -> None:
+        """Close listeners; a Unix socket's name goes too, unless another master has it as well."""
+        for one in listeners:
+            path = one.getsockname() if one.family == socket.AF_UNIX else None
+            one.close()
+            if path and self.reexec_pid == self.master_pid == 0:
+                Path(path).unlink(missing_ok=True)
+
+    def reexec(self) -> None:
+        """Start the program anew beside this one (SIGUSR2)."""
+        try:
+            super().reexec()
+        except OSError as error:
+            if os.getpid() == self.pid:
+                raise
+            log.error("upgrade_failed", error=str(error))  # in the child: it must not act as a master
+            os._exit(1)
 
 
-def gunicorn_settings(server: Server) -> dict[str, Any]:
-    """Return gunicorn's settings for ours."""
-    shared_memory = "/dev/shm"  # noqa: S108  # gunicorn's heartbeat file: memory, so that a slow disk kills nobody
-    settings: dict[str, Any] = {
-        "bind": str(server.bind),
-        "workers": server.workers,
-        "worker_class": "eventstream.server.worker.EventStreamWorker",
-        "worker_connections": server.limits.connections,
-        "worker_tmp_dir": shared_memory if os.access(shared_memory, os.W_OK) else None,
-        "keepalive": max(1, int(server.timeouts.keep_alive)),
-        "timeout": 30,
-        "graceful_timeout": int(server.drain) + 5,
-        "preload_app": False,
-        "limit_request_line": 8190,
-        "limit_request_fields": 100,
-        "limit_request_field_size": 8190,
-        "forwarder_headers": "",
-        "header_map": "refuse",
-        "http_protocols": "h1",
-        "control_socket_disable": True,
-        "accesslog": None,
-        "logger_class": "eventstream.server.gunicorn_log.GunicornLog",
-        "proc_name": "eventstream",
-    }
-    if server.tls is not None:
-        settings.update(certfile=server.tls.cert, keyfile=server.tls.key)
-    return settings
-
-
-def raise_file_limit() -> int:
-    """Raise the limit of open files to its hard bound, and return it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    bound = MANY_FILES if hard == resource.RLIM_INFINITY else hard
-    resource.setrlimit(resource.RLIMIT_NOFILE, (bound, hard))
-    return bound
-
-
-def fit(generation: Generation, files: int) -> Generation:
-    """Lower the number of streams to what the limit of open files allows, and say so."""
-    settings = generation.settings
-    limits = settings.server.limits
-    room = max(1, files - limits.connections - SPARE_FILES)
-    if limits.subscribers <= room:
-        return generation
-    log.warning("subscribers_lowered", wanted=limits.subscribers, possible=room, hint="raise `ulimit -Hn`")
-    server = msgspec.structs.replace(settings.server, limits=msgspec.structs.replace(limits, subscribers=room))
-    return replace(generation, settings=replace(settings, server=server))
-
-
-def running(generation: Generation) -> dict[str, Any]:
-    """Return what runs, for the log."""
-    settings = generation.settings
-    return {
-        "bind": str(settings.server.bind),
-        "workers": settings.server.workers,
-        "pipelines": [spec.name for spec in settings.pipelines],
-        "generation": generation.number,
-        "digest": settings.digest[:12],
-    }
+def _text(address: Any) -> str:
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else f"unix:{address}"

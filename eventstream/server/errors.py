@@ -8,6 +8,7 @@ from typing import Any
 from gunicorn.http import errors
 
 from eventstream.errors import Reject
+from eventstream.telemetry.bounded import Bounded
 from eventstream.telemetry.log import get_logger
 from eventstream.wire.problem import MEDIA_TYPE, problem_body
 
@@ -20,10 +21,10 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
-def write_problem(client: Any, error: Exception) -> None:
+def write_problem(client: Any, error: Exception, bounded: Bounded) -> None:
     """Answer a request that is not HTTP as we take it, and let the caller close the connection."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 400)
-    log.info("request_malformed", status=status, error=str(error)[:200])
+    bounded.note("request_malformed", "parser", status=status, error=type(error).__name__)
     detail = f"not a request this server takes: {type(error).__name__}"
     body = problem_body(Reject(detail, status=status, reason="malformed"))
     head = (

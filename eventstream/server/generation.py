@@ -13,6 +13,7 @@ from eventstream.config.loader import read_text
 from eventstream.config.model import Settings
 from eventstream.hooks.catalogue import Catalogue, build_catalogue
 from eventstream.hooks.manager import load_plugins
+from eventstream.server.tls import Certificate, certificate_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Generation:
     number: int
     settings: Settings
     catalogue: Catalogue
-    loaded_at: float
+    loaded_at: float  # Unix seconds
+    certificate: Certificate | None = None
 
 
 def load_generation(
@@ -31,4 +33,4 @@ def load_generation(
     """Read, check and build a configuration; raises ConfigError with every problem."""
     catalogue = build_catalogue(load_plugins([path for path in drop_ins if path]))
     settings = load_settings(read_text(file), file, catalogue, os.environ, overrides=overrides or {})
-    return Generation(number, settings, catalogue, time.time())
+    return Generation(number, settings, catalogue, time.time(), certificate_of(settings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
+import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ import gevent
 import gevent.pool
 from gevent.server import StreamServer
 
+from eventstream.server.tls import Certificate
 from eventstream.telemetry.log import get_logger
 
 log = get_logger("listener")
@@ -22,22 +23,25 @@ class Listener(StreamServer):  # type: ignore[misc]  # gevent has no types
     """A listening socket that calls `handle(listening socket, client, address)` in a pool's greenlet."""
 
     def __init__(
-        self, sock: Any, handle: Handle, pool: gevent.pool.Pool, context: ssl.SSLContext | None,
+        self, sock: Any, handle: Handle, pool: gevent.pool.Pool, certificate: Certificate | None,
         *, handshake: float, share: bool,
     ) -> None:  # fmt: skip
         """With `share`, other processes accept on this socket too: take one connection at a time."""
-        serve = partial(handle, sock) if context is None else partial(_secure, sock, handle, context, handshake)
+        if certificate is None or sock.family == socket.AF_UNIX:
+            serve = partial(handle, sock)
+        else:
+            serve = partial(_secure, sock, handle, certificate, handshake)
         super().__init__(sock, handle=serve, spawn=pool)
         if share:
             self.max_accept = 1
 
 
-def _secure(sock: Any, handle: Handle, context: ssl.SSLContext, seconds: float, client: Any, address: Any) -> None:
+def _secure(sock: Any, handle: Handle, certificate: Certificate, seconds: float, client: Any, address: Any) -> None:
     """Do a handshake in bounded time; gevent's own waits for ever and prints tracebacks."""
     tls = None
     try:
         with gevent.Timeout(seconds, False):
-            tls = context.wrap_socket(client, server_side=True)
+            tls = certificate.context.wrap_socket(client, server_side=True)
     except OSError as error:  # ssl.SSLError is one
         log.debug("tls_handshake_failed", client=address[0] if address else "", error=str(error))
     if tls is None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -13,6 +11,7 @@ import gevent.event
 
 from eventstream.errors import StoreBusy
 from eventstream.server.platform import GeventPlatform
+from eventstream.server.tls import Certificate
 from eventstream.server.wsgi import App
 from eventstream.telemetry.log import get_logger
 
@@ -31,8 +30,8 @@ class Loops:
         self._stopping = stopping
         self._greenlets: list[Any] = []
 
-    def start(self, context: ssl.SSLContext | None, cfg: Any) -> None:
-        """Spawn everything. `context` gets renewed certificates as they appear."""
+    def start(self, certificate: Certificate | None) -> None:
+        """Spawn everything. `certificate` is renewed as its files change."""
         node, platform = self._app.node, self._app.platform
         if isinstance(platform, GeventPlatform):
             self._spawn(lambda: platform.poller.run(node.hub))
@@ -40,7 +39,6 @@ class Loops:
         for _ in range(REPLAYS):
             self._spawn(node.replay.run)
         self._spawn(self._trim)
-        certificate = Certificate(context, cfg.certfile, cfg.keyfile) if context is not None else None
         self._spawn(lambda: self._tick(certificate))
 
     def stop(self) -> None:
@@ -85,37 +83,3 @@ class Loops:
                     gevent.sleep(0.02)
             except StoreBusy as trouble:
                 log.warning("trim_postponed", error=str(trouble))
-
-
-class Certificate:
-    """A certificate's files: what is renewed there serves the next handshake, and cuts no stream."""
-
-    def __init__(self, context: ssl.SSLContext, cert: str, key: str) -> None:
-        """Take the context that has them loaded."""
-        self._context = context
-        self._files = (cert, key)
-        self._seen = self._stamp()
-
-    def renew(self) -> None:
-        """Load the files again when they have changed; a broken pair leaves the old one in force."""
-        stamp = self._stamp()
-        if stamp == self._seen or None in stamp:
-            return
-        self._seen = stamp
-        try:
-            self._context.load_cert_chain(*self._files)
-        except (ssl.SSLError, OSError) as error:
-            log.error("certificate_not_renewed", error=str(error), file=self._files[0])
-        else:
-            log.info("certificate_renewed", file=self._files[0])
-
-    def _stamp(self) -> tuple[tuple[int, int, int] | None, ...]:
-        return tuple(_stamp(file) for file in self._files)
-
-
-def _stamp(file: str) -> tuple[int, int, int] | None:
-    try:
-        found = Path(file).stat()
-    except OSError:
-        return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino)

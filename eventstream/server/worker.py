@@ -19,15 +19,18 @@ import gevent.event
 import gevent.pool
 from gevent.socket import wait_read
 from gunicorn import http as gunicorn_http
+from gunicorn.arbiter import Arbiter
 from gunicorn.http import errors as parse_errors
-from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
 from eventstream.config.model import Timeouts
+from eventstream.errors import EventStreamError
+from eventstream.http.message import ADMIN
 from eventstream.server.errors import write_problem
 from eventstream.server.handoff import Handed, offer
 from eventstream.server.listener import Listener
 from eventstream.server.loops import Loops
+from eventstream.server.tls import Certificate
 from eventstream.server.wsgi import App
 from eventstream.telemetry.log import get_logger
 
@@ -47,7 +50,11 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
         """Build the node: after the fork and gevent's patches, the only safe place for state."""
         # A GIL hand-back from the commit thread waits up to one interval; the default is 5 ms.
         sys.setswitchinterval(0.001)
-        super().load_wsgi()
+        try:
+            super().load_wsgi()
+        except EventStreamError as error:
+            log.error("worker_cannot_start", error=str(error))
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
         app = self.wsgi
         if not isinstance(app, App):
             raise TypeError("EventStreamWorker serves eventstream.server.wsgi:create_app()")
@@ -62,14 +69,19 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
 
     def _wrap(self, app: App) -> Callable[[dict[str, Any], Any], Any]:
         body_seconds = self.timeouts.body
+        stopping = self.stopping
 
         def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes] | Handed:
             slot, body = offer(environ, body_seconds)
+            if app.admin_socket is not None and not environ["REMOTE_ADDR"]:
+                sock = environ["gunicorn.socket"]  # no address: some Unix socket, which need not be ours
+                if sock.family == socket.AF_UNIX and sock.getsockname() == app.admin_socket:
+                    environ[ADMIN] = True
             answer = app(environ, start_response)
             if slot.take is not None:
                 return Handed(slot.take, start_response.__self__)
-            if not body.finished:
-                start_response.__self__.force_close()  # the rest of the body is not read: see _linger
+            if stopping.is_set() or not body.finished:  # the rest of such a body is not read: see _linger
+                start_response.__self__.force_close()
             return answer
 
         return wsgi
@@ -103,7 +115,7 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
         except (StopIteration, parse_errors.NoMoreData):
             pass
         except (parse_errors.ParseException, parse_errors.ConfigurationProblem) as error:
-            write_problem(client, error)
+            write_problem(client, error, self.app_state.node.bounded)
         except OSError as error:  # the peer left or stalled; its business
             log.debug("connection_ended", error=str(error))
         except Exception as error:
@@ -142,15 +154,17 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
 
     def run(self) -> None:
         """Serve until told to stop, then drain."""
-        context = ssl_context(self.cfg) if self.cfg.is_ssl else None
+        certificate = self.app_state.generation.certificate
+        if certificate is None and self.cfg.is_ssl:  # gunicorn was given one, not our file
+            certificate = Certificate(self.cfg.certfile, self.cfg.keyfile or self.cfg.certfile)
         pool = gevent.pool.Pool(self.worker_connections)
         listeners = [
-            Listener(sock, self.handle, pool, context, handshake=self.timeouts.head, share=self.cfg.workers > 1)
+            Listener(sock, self.handle, pool, certificate, handshake=self.timeouts.head, share=self.cfg.workers > 1)
             for sock in self.sockets
         ]
         for listener in listeners:
             listener.start()
-        self._loops.start(context, self.cfg)
+        self._loops.start(certificate)
         log.info("worker_ready", pid=self.pid, generation=self.app_state.generation.number)
         while self.alive:
             self.notify()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from eventstream.http.app import build_app
@@ -16,15 +16,26 @@ from eventstream.telemetry.metrics import Metrics
 class App:
     """A WSGI app and the node behind it."""
 
-    def __init__(self, generation: Generation, *, metrics_folder: str | None = None) -> None:
-        """Build and open the node; call it in the process that serves."""
+    def __init__(
+        self,
+        generation: Generation,
+        *,
+        metrics_folder: str | None = None,
+        admin_socket: str | None = None,
+        describe: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Build and open the node; call it in the process that serves.
+
+        What comes over `admin_socket` may see everything under `/-/`, also what `describe` tells.
+        """
         self.generation = generation
+        self.admin_socket = admin_socket
         self.platform: GeventPlatform | PlainPlatform = current_platform()
         routes = [offer.component for offer in generation.catalogue.offers["route"].values()]
         self.node: Node = build_node(
             generation.settings, generation.catalogue.manager, routes, self.platform, Metrics(metrics_folder)
         )
-        self._falcon = build_app(self.node)
+        self._falcon = build_app(self.node, describe)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve one request."""

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-import logging.handlers
-import os
 import sys
-import threading
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import MutableMapping
+from contextvars import ContextVar
 from typing import Any, Literal
 
 import structlog
 
+from eventstream.errors import ConfigError, Problem
+from eventstream.telemetry.rotation import SharedFile
+
 LogFormat = Literal["auto", "json", "console"]
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The request that this greenlet or thread serves; its lines carry it."""
 
 
 def get_logger(room: str) -> Any:
-    """Return a logger whose lines carry `logger=room`."""
+    """Return a logger whose lines carry `logger=eventstream.<room>`."""
     return structlog.stdlib.get_logger(f"eventstream.{room}")
 
 
@@ -27,83 +29,64 @@ def configure(
 ) -> None:
     """Set up logging for this process; the standard library's loggers (gunicorn's) take the same way.
 
-    With `file`, lines go there and it is rotated at `max_size` bytes, `keep` old ones staying.
+    With `file`, lines go there and it is rotated at `max_size` bytes, `keep` old ones staying. May be
+    called again: raises ConfigError, and changes nothing, when the file cannot be written.
     """
+    handler = _handler(file, max_size, keep)
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        _add_request_id,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.format_exc_info,  # the plain kind: others print the values of variables
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
     console = format == "console" or (format == "auto" and file is None and sys.stderr.isatty())
-    renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
-    handler: logging.Handler = logging.StreamHandler()
-    if file is not None:
-        # Rotating by rename is safe between processes only when each notices: see WatchedRotation.
-        handler = WatchedRotation(file, maxBytes=max_size, backupCount=keep)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(console=console)],
+            foreign_pre_chain=shared,
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    before, root.handlers[:] = list(root.handlers), [handler]
     root.setLevel(level.upper())
+    for old in before:
+        old.close()
 
 
-class WatchedRotation(logging.handlers.RotatingFileHandler):
-    """A rotating file shared by all workers: whoever finds it renamed opens the new one.
-
-    Two workers that find it full at once would each rename; the second looks again first.
-    """
-
-    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802  # the base class's name
-        """Follow the file when another worker rotated it; else judge its size."""
-        if self._renamed() and self.stream is not None:
-            self.stream.close()
-            self.stream = self._open()
-        return bool(super().shouldRollover(record))
-
-    def _renamed(self) -> bool:
-        try:
-            found = Path(self.baseFilename).stat()
-            ours = os.fstat(self.stream.fileno())
-        except (OSError, ValueError, AttributeError):
-            return True
-        return (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino)
+def _handler(file: str | None, max_size: int, keep: int) -> logging.Handler:
+    if file is None:
+        return logging.StreamHandler()
+    try:
+        return SharedFile(file, max_size=max_size, keep=keep)
+    except OSError as error:
+        hint = "name a file in a folder that exists and that this user may write"
+        problem = Problem(f"cannot write the log {file}: {error.strerror}", "/server/log/file", hint)
+        raise ConfigError([problem]) from None
 
 
-class Bounded:
-    """Passes at most `burst` lines per key and minute, then one that counts the rest.
+def _renderer(*, console: bool) -> Any:
+    if not console:
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.dev.ConsoleRenderer(
+        exception_formatter=structlog.dev.plain_traceback,
+        repr_native_str=True,  # what a stranger sent does not reach the terminal as it is
+        colors=sys.stderr.isatty(),
+    )
 
-    For lines that a stranger can cause: bad signatures, refused origins, floods.
-    """
 
-    def __init__(self, burst: int = 10, clock: Callable[[], float] = time.monotonic) -> None:
-        """Allow `burst` lines per key and minute; at most 1,000 keys are told apart."""
-        self._burst = burst
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._seen: dict[str, list[float]] = {}  # key -> [window's begin, lines in it]
-
-    def allow(self, key: str) -> int | None:
-        """Return how many lines of this key were held back before this one, or None to hold it back."""
-        now = self._clock()
-        with self._lock:
-            if len(self._seen) > 1000:
-                self._seen.clear()
-            window = self._seen.setdefault(key, [now, 0.0])
-            held = 0
-            if now - window[0] >= 60:
-                held = max(0, int(window[1]) - self._burst)
-                window[:] = [now, 0.0]
-            window[1] += 1
-            return held if window[1] <= self._burst else None
+def _add_request_id(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    current = request_id.get()
+    if current:
+        line.setdefault("request_id", current)
+    return line

@@ -6,16 +6,23 @@ once a second. Every label has a bounded set of values.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import time
 import traceback
 from collections import Counter as Tally
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
+from prometheus_client.mmap_dict import MmapedDict
 
 MAX_FINGERPRINTS = 100
+MAX_COUNTED = 100
+MAX_LABELS = 500  # label sets of one counter; what comes beyond them is counted under OTHER
+OTHER = "other"
 _LATENCY = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -23,12 +30,38 @@ def share(folder: str) -> None:
     """Keep all metrics of this and later forked processes in files under `folder`; call it before any exist."""
     Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # where the library's value class looks
-    values.ValueClass = values.MultiProcessValue()
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]  # it has no annotations
 
 
 def forget_worker(pid: int, folder: str) -> None:
-    """Drop a dead worker's gauges; its counters stay counted."""
-    multiprocess.mark_process_dead(pid, folder)
+    """Drop a dead worker's gauges, and add its counters to those of all dead workers.
+
+    So the files do not grow in number. Nobody reads them meanwhile: a sum of some moment in between
+    would look like a restart to Prometheus.
+    """
+    with _locked(folder, fcntl.LOCK_EX):
+        for path in Path(folder).glob(f"*_{pid}.db"):
+            kind = path.name.removesuffix(f"_{pid}.db")
+            if not kind.startswith("gauge_"):
+                _add_to(path.with_name(f"{kind}_dead.db"), path)
+            path.unlink()
+
+
+def _add_to(total: Path, part: Path) -> None:
+    sums = MmapedDict(str(total))  # type: ignore[no-untyped-call]  # the library's own has no annotations
+    try:
+        for key, value, _, _ in MmapedDict.read_all_values_from_file(str(part)):  # type: ignore[no-untyped-call]
+            before, _ = sums.read_value(key)  # type: ignore[no-untyped-call]
+            sums.write_value(key, before + value, 0.0)  # type: ignore[no-untyped-call]
+    finally:
+        sums.close()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _locked(folder: str, how: int) -> Iterator[None]:
+    with (Path(folder) / "lock").open("ab") as file:  # closing it frees the lock
+        fcntl.flock(file, how)
+        yield
 
 
 class Metrics:
@@ -69,15 +102,26 @@ class Metrics:
         self._memory = gauge("memory_bytes", "Resident memory of all workers.")
         self._store = gauge("store", "Numbers of the store, by name.", ("name",), mode="livemostrecent")
         self._errors = counter("errors", "Failures in the server's own code, by fingerprint.", ("fingerprint",))
+        self._counts = counter("counts", "What components count, by their own words.", ("what",))
+        self._counted: set[str] = set()
         self._fingerprints: set[str] = set()
         self.bytes_in = self.bytes_out = self.fell_behind = self.ephemeral_lost = 0
         self._events_sent = self._events_replayed = 0
         self._tallies: dict[Counter, Tally[tuple[str, ...]]] = {}
+        self._seen: dict[Counter, set[tuple[str, ...]]] = {}
 
     # -- counting ---------------------------------------------------------------------------------
 
     def _tally(self, counter: Counter, amount: float, *labels: str) -> None:
         self._tallies.setdefault(counter, Tally())[labels] += amount  # type: ignore[assignment]  # seconds are floats
+
+    def _bounded(self, counter: Counter, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the labels, or OTHER for all of them: a plugin may give a reason that a stranger made up."""
+        seen = self._seen.setdefault(counter, set())
+        if labels not in seen and len(seen) >= MAX_LABELS:
+            return (OTHER,) * len(labels)
+        seen.add(labels)
+        return labels
 
     def received(self, form: str, events: int, size: int) -> None:
         """Count a request's events and body bytes."""
@@ -98,6 +142,13 @@ class Metrics:
     def dropped(self, reason: str) -> None:
         """Count an event that a step ended quietly."""
         self._tally(self._dropped, 1, reason)
+
+    def count(self, what: str, amount: float = 1) -> None:
+        """Count what a component counts, under its own word."""
+        if what not in self._counted and len(self._counted) >= MAX_COUNTED:
+            what = "other"
+        self._counted.add(what)
+        self._tally(self._counts, amount, what)
 
     def step(self, place: str, events: int, seconds: float) -> None:
         """Count one pass through a step."""
@@ -126,7 +177,7 @@ class Metrics:
         text = type(error).__name__ + "".join(f"|{Path(frame.filename).name}:{frame.name}" for frame in frames)
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
         if fingerprint not in self._fingerprints and len(self._fingerprints) >= MAX_FINGERPRINTS:
-            fingerprint = "other"
+            fingerprint = OTHER
         self._fingerprints.add(fingerprint)
         self._errors.labels(fingerprint).inc()
         return fingerprint
@@ -146,7 +197,7 @@ class Metrics:
         """Carry the plain numbers into Prometheus' files."""
         for counter, tally in self._tallies.items():
             for labels, amount in tally.items():
-                (counter.labels(*labels) if labels else counter).inc(amount)
+                (counter.labels(*self._bounded(counter, labels)) if labels else counter).inc(amount)
             tally.clear()
         for name in ("bytes_in", "bytes_out", "fell_behind", "ephemeral_lost"):
             getattr(self, f"_{name}").inc(getattr(self, name))
@@ -161,8 +212,9 @@ class Metrics:
         if self._folder is None:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry, path=self._folder)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        with _locked(self._folder, fcntl.LOCK_SH):
+            multiprocess.MultiProcessCollector(registry, path=self._folder)  # type: ignore[no-untyped-call]
+            return generate_latest(registry)
 
 
 def resident_bytes() -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-_LISTENING = re.compile(r"Listening at: \S+?:(\d+) ")
+_LISTENING = re.compile(r"Listening at: \S+?:(\d+)[ ,]")
 
 
 def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = 15.0, step: float = 0.02) -> Any:

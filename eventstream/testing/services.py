@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ class PlainServices:
         self.clock = clock
         self.workers = workers
         self.keys: Mapping[str, Any] = {}
+        self.counts: Counter[str] = Counter()
 
     def offload(self, call: Callable[[], Any]) -> Any:
         """Run the call here and now."""
@@ -33,3 +35,7 @@ class PlainServices:
     def now(self) -> float:
         """Return the clock's time in Unix seconds."""
         return self.clock()
+
+    def count(self, what: str, amount: float = 1) -> None:
+        """Keep the count in `counts`."""
+        self.counts[what] += amount  # type: ignore[assignment]  # amounts may be seconds

@@ -17,13 +17,16 @@ def field_value(text: str) -> bytes:
 
 
 def frame(data: bytes, *, id: str = "", event: str = "") -> bytes:
-    """Write one event block; every line end inside `data` becomes a further `data:` line."""
-    head = b"id: " + field_value(id) + b"\n" if id else b""
-    if event:
-        head += b"event: " + field_value(event) + b"\n"
+    """Write one event block; every line end inside `data` becomes a further `data:` line.
+
+    The id comes last: some clients keep it as soon as they have read its line, so that a stream cut
+    behind it, amid the data, would cost them the event.
+    """
+    head = b"event: " + field_value(event) + b"\n" if event else b""
+    tail = b"\nid: " + field_value(id) + b"\n\n" if id else b"\n\n"
     if b"\n" in data or b"\r" in data:
         data = _LINE_END.sub(b"\ndata: ", data)
-    return head + b"data: " + data + b"\n\n"
+    return head + b"data: " + data + tail
 
 
 def retry_line(seconds: float) -> bytes:

@@ -100,7 +100,10 @@ def sync_folder(folder: Path) -> None:
 def prepare(connection: sqlite3.Connection, path: str) -> None:
     """Create the tables in an empty file; raises ConfigError for a file that is not ours to use."""
     check(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    ((mode,),) = connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    if mode != "wal":
+        hint = "give it a path on a local disk; network file systems cannot share it between processes"
+        raise ConfigError([Problem(f"store.sqlite: {path} cannot have a write-ahead log", hint=hint)])
     if not _is_ready(connection):
         connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_MARK} COMMIT;")
 

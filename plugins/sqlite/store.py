@@ -76,6 +76,10 @@ class Sqlite(Store):
         self._keep = Keep()
         self._open: _Open | None = None
 
+    def data_folder(self, folder: str) -> str:
+        """Return the folder of the database file."""
+        return str(Path(folder, self.config.path).absolute().parent)
+
     def keep(self, keep: Keep) -> None:
         """Take the retention bounds."""
         self._keep = keep

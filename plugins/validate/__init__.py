@@ -77,16 +77,19 @@ class ValidateStep(Step):
         super().__init__(config)
         self._only: Schema | None = None
         self._by_type: dict[str, Schema] = {}
-        self.unknown = 0  # events accepted for want of a schema
+        self._problems: list[Problem] | None = None
 
     def check(self, folder: str, keys: Mapping[str, Key]) -> Iterable[Problem]:
         """Load every schema and report each that cannot be used."""
-        return self._load(Path(folder))
+        self._problems = self._load(Path(folder))
+        return self._problems
 
     def open(self, services: Services) -> None:
-        """Load the schemas."""
+        """Take the schemas as they were when the configuration was checked: files may have changed since."""
         self._pause = services.pause
-        problems = [problem for problem in self._load(Path(services.folder)) if problem.severity == "error"]
+        self._count = services.count
+        found = self.check(services.folder, services.keys) if self._problems is None else self._problems
+        problems = [problem for problem in found if problem.severity == "error"]
         if problems:
             raise ConfigError(problems)
 
@@ -103,10 +106,6 @@ class ValidateStep(Step):
         self._pause()  # to explain costs far more than to judge
         raise _refusal([Fault("is required", pointer="/data")] if event.data is UNSET else schema.faults(data))
 
-    def stats(self) -> dict[str, int]:
-        """Return numbers for metrics: `unknown`, the events accepted for want of a schema."""
-        return {"unknown": self.unknown}
-
     def lint(self, before: Sequence[Step]) -> str | None:
         """Warn when unknown types pass."""
         if self.config.schema is None and self.config.unknown == "accept":
@@ -116,7 +115,7 @@ class ValidateStep(Step):
     def _unknown(self, event: Event) -> Event:
         if self.config.unknown == "reject":
             raise _refusal([Fault(f"there is no schema for {event.type[:200]!r}", pointer="/type")])
-        self.unknown += 1
+        self._count("unknown_type")
         return event
 
     def _load(self, folder: Path) -> list[Problem]:

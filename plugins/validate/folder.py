@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urldefrag
 
 from eventstream_plugins.validate.dialects import SchemaError
 
-BASE = "file:///"  # files are known by their names under this; nothing is ever opened by it
+BASE = "file://schemas/"  # files are known by their names under this; nothing is ever opened by it
 
 
 class Folder:

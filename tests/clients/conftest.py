@@ -6,11 +6,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from clients.cutting_proxy import CuttingProxy
 from clients.lines import Lines
+
+from eventstream.testing.process import ServerProcess
 
 HERE = Path(__file__).parent
 ROOT = Path(__file__).parents[2]
@@ -72,6 +75,12 @@ def server(tmp_path_factory):
             pytest.fail(f"the server did not stop:\n{log.read_text()[-4000:]}")
 
 
+@pytest.fixture(scope="session", name="free_port")
+def find_free_port():
+    """A function that returns a port nobody listens on."""
+    return free_port
+
+
 @pytest.fixture(scope="session")
 def node(tmp_path_factory):
     """A folder with the npm clients installed as locked, and the scripts of `node/`."""
@@ -124,3 +133,16 @@ def cutting_proxy():
     yield start
     for proxy in proxies:
         proxy.close()
+
+
+@pytest.fixture(scope="module")
+def serve_module(tmp_path_factory):
+    """A function that starts a server for a whole module: `serve_module(config_text, …)`."""
+    with ExitStack() as servers:
+
+        def start(config, **options):
+            file = tmp_path_factory.mktemp("server") / "pipelines.yaml"
+            file.write_text(config)
+            return servers.enter_context(ServerProcess(file, **options))
+
+        yield start

@@ -1,5 +1,6 @@
 """A TCP proxy that cuts its connections: after some bytes of the answer, or on command."""
 
+import contextlib
 import selectors
 import socket
 import struct
@@ -103,8 +104,6 @@ class CuttingProxy:
                 return
             self._open.discard(pair)
         for sock in pair:
-            try:
+            with contextlib.suppress(OSError):  # the peer was first
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:  # the peer was first
-                pass
             sock.close()

@@ -52,7 +52,7 @@ class VerifyContract(StepContract):
         now = int(time.time())
         signature = Webhook(SECRET).sign("msg_1", datetime.fromtimestamp(now, UTC), body.decode())
         headers = {"webhook-id": "msg_1", "webhook-timestamp": str(now), "webhook-signature": signature}
-        return Context(request=Request("POST", "/events", headers, body), form=Form.BATCH)
+        return Context(request=Request("POST", "/events", headers, body, body), form=Form.BATCH)
 
 
 SPECIAL = {"encrypt": EncryptContract, "validate": ValidateContract, "verify": VerifyContract}

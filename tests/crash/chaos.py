@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,31 +58,31 @@ class Publisher(threading.Thread):
 
     def run(self) -> None:
         number = 0
-        connection: http.client.HTTPConnection | None = None
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
         while not self.stop.is_set():
             number += 1
             event = {
                 "specversion": "1.0", "id": f"{self.label}-{number}", "source": f"/{self.label}",
                 "type": TYPES[number % len(TYPES)], "subject": f"s{number % 7}", "data": {"n": number, "pad": "x" * 150},
             }  # fmt: skip
-            body = json.dumps(event)
-            while True:
-                try:
-                    if connection is None:
-                        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
-                    connection.request("POST", "/events", body, {"Content-Type": "application/cloudevents+json"})
-                    response = connection.getresponse()
-                    receipt = json.loads(response.read())
-                    if response.status in (200, 201):
-                        self.acknowledged[event["id"]] = receipt["cursor"]
-                        break
-                    assert response.status == 503, (response.status, receipt)
-                except TROUBLE:
-                    if connection is not None:
-                        connection.close()
-                    connection = None
+            while not self._publish(event["id"], json.dumps(event)):
                 if self.stop.wait(0.05):  # paces retries; an unacknowledged event may or may not be stored
-                    return
+                    break
+        self.connection.close()
+
+    def _publish(self, event_id: str, body: str) -> bool:
+        try:
+            self.connection.request("POST", "/events", body, {"Content-Type": "application/cloudevents+json"})
+            response = self.connection.getresponse()
+            receipt = json.loads(response.read())
+        except TROUBLE:
+            self.connection.close()  # the next request opens it again
+            return False
+        if response.status in (200, 201):
+            self.acknowledged[event_id] = receipt["cursor"]
+            return True
+        assert response.status == 503, (response.status, receipt)
+        return False
 
 
 @dataclass(eq=False)
@@ -129,8 +130,9 @@ class Subscriber(threading.Thread):
             self.seen.append((cursor, event_id))
 
     def _sse(self) -> Iterator[tuple[str, str, str]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
-        try:
+        with ExitStack() as closing:
+            connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+            closing.callback(connection.close)
             headers = {"Accept": "text/event-stream"}
             after = ""
             if self.place == "earliest":
@@ -141,6 +143,7 @@ class Subscriber(threading.Thread):
             response = connection.getresponse()
             assert response.status == 200, response.status
             block: dict[str, str] = {}
+            closing.callback(response.close)  # it holds the socket, whatever the connection does
             while line := response.readline():
                 text = line.decode().rstrip("\n")
                 if text:
@@ -152,8 +155,6 @@ class Subscriber(threading.Thread):
                     event_id = json.loads(block["data"])["id"] if kind == "event" else ""
                     yield kind, block["id"], event_id
                 block = {}
-        finally:
-            connection.close()
 
     def _websocket(self) -> Iterator[tuple[str, str, str]]:
         url = f"ws://127.0.0.1:{self.server.port}/events/ws?{self.query}&after={self.place}"
@@ -205,6 +206,8 @@ class Chaos:
             stop_publishing.set()
             stop_reading.set()
             server.stop()
+            for thread in (*publishers, *subscribers):
+                thread.join(15)
         return {"kills": kills, **self.judge(publishers, subscribers)}
 
     def _disturb(self, server: ServerProcess, seconds: float, group_kills: int) -> int:

@@ -46,7 +46,7 @@ REFUSED = {
     "chunk size is 0x": (post_head(TE + b"chunked") + b"0x5\r\nabcde\r\n0\r\n\r\n", 400),
     "chunk size is negative": (post_head(TE + b"chunked") + b"-5\r\nabcde\r\n0\r\n\r\n", 400),
     "chunk longer than it says": (post_head(TE + b"chunked") + b"5\r\nabcdefgh\r\n0\r\n\r\n", 400),
-    "chunk with a bare LF": (post_head(TE + b"chunked") + b"5\nabcde\n0\n\n", 400),
+    "chunk with a bare LF": (post_head(TE + b"chunked") + b"5\nabcde\n0\n\n", (400, 408)),
     "chunk extension without end": (post_head(TE + b"chunked") + b"5;" + b"a" * 20_000, 400),
     "chunk extension of junk": (post_head(TE + b"chunked") + b"5;\x00\r\nabcde\r\n0\r\n\r\n", 400),
     "trailers without end": (post_head(TE + b"chunked") + b"0\r\n" + b"a: b\r\n" * 200_000, (400, 431)),
@@ -71,6 +71,7 @@ REFUSED = {
     "foreign Host": (head(host=b"Host: evil.example\r\n", method=b"GET"), 421),
     "Host that begins like ours": (head(host=b"Host: localhost.evil.example\r\n", method=b"GET"), 421),
     "absolute target of another host": (head(method=b"GET", target=b"http://evil.example/"), (400, 421)),
+    "absolute target without a host": (head(method=b"GET", target=b"http:///"), 400),
     "long request line": (head(method=b"GET", target=b"/" + b"a" * 9000), 414),
     "long header": (head(b"X-A: " + b"a" * 9000, method=b"GET"), 431),
     "many headers": (head(*[b"X-%d: a" % i for i in range(150)], method=b"GET"), 431),
@@ -202,7 +203,8 @@ def test_a_chunked_body_over_the_limit_is_413(sound):
 
 
 @pytest.mark.parametrize(
-    "part", [b"P", b"POST /events HTT", post_head(LENGTH), post_head(LENGTH) + b"{", post_head(TE + b"chunked") + b"5\r\nab"]
+    "part",
+    [b"P", b"POST /events HTT", post_head(LENGTH), post_head(LENGTH) + b"{", post_head(TE + b"chunked") + b"5\r\nab"],
 )
 def test_a_client_that_leaves_halfway_is_nobody_s_fault(sound, part):
     with RawClient(sound.port) as client:

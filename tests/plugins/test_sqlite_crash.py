@@ -11,7 +11,7 @@ from eventstream.testing import other_process
 from eventstream.testing.deadline import wait_until
 from eventstream.testing.other_process import make_entry
 from eventstream.testing.services import PlainServices
-from eventstream.testing.store_contract import append, read_all
+from eventstream.testing.store_fixtures import append, read_all
 from eventstream_plugins.sqlite import Sqlite
 
 

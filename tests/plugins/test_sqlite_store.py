@@ -6,7 +6,7 @@ import pytest
 from eventstream import ConfigError, StoreBusy
 from eventstream.testing.other_process import make_entry
 from eventstream.testing.services import PlainServices
-from eventstream.testing.store_contract import append, read_all
+from eventstream.testing.store_fixtures import append, read_all
 from eventstream_plugins.sqlite import Sqlite
 from eventstream_plugins.sqlite import presence as presence_module
 

@@ -6,7 +6,7 @@ from eventstream import Receipt, StoreBusy
 from eventstream.testing.deadline import wait_until
 from eventstream.testing.other_process import make_entry
 from eventstream.testing.services import PlainServices
-from eventstream.testing.store_contract import append, read_all
+from eventstream.testing.store_fixtures import append, read_all
 from eventstream_plugins.sqlite import Sqlite
 from eventstream_plugins.sqlite import writer as writer_module
 

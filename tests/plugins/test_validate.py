@@ -82,6 +82,13 @@ def test_refusals_point_at_what_is_wrong(judge, data, faults):
     assert judge(ORDER, data) == faults
 
 
+@pytest.mark.parametrize("place", ["schema", "reached"])
+def test_a_named_dialect_is_explained_alike(judge, place):
+    named = {"$schema": "https://json-schema.org/draft/2020-12/schema", **ORDER}
+    schemas = {"schema": named} if place == "schema" else {"schema": {"$ref": "reached.json"}, "reached": named}
+    assert judge(data={"sku": "A"}, **schemas) == [("/data/sku", "must match ^[a-z]+$"), ("/data/id", "is required")]
+
+
 def test_at_most_twenty_faults(judge):
     assert len(judge({"items": {"type": "string"}}, list(range(1000)))) == 20
 
@@ -122,7 +129,7 @@ def test_unknown_types_are_counted_or_refused(run_steps, files):
     files(schemas__order=ORDER)
     step = run_steps.build("validate")
     step.process_batch([Event(id="1", source="/s", type="other")] * 3, run_steps.context)
-    assert step.stats() == {"unknown": 3}
+    assert run_steps.services.counts == {"unknown_type": 3}
     with pytest.raises(Reject) as caught:
         run_steps([{"validate": {"unknown": "reject"}}], Event(id="1", source="/s", type="other"))
     assert [fault.pointer for fault in caught.value.faults] == ["/type"]

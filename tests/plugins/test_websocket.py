@@ -193,6 +193,9 @@ class Running:
             while self.node.hub.read(sink):
                 pass
             self.node.hub.writable(sink)
+        behind = self.node.hub.catch_up.behind
+        while behind:
+            self.node.replay.serve(behind.popleft())
         self.node.hub.pump()
 
     def publish(self, *events):

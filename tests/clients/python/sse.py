@@ -19,7 +19,8 @@ PAUSE = 0.3  # where the library leaves reconnecting to its user
 
 
 def got(cursor, data):
-    print(json.dumps({"cursor": cursor, "data": data}), flush=True)
+    sys.stdout.write(json.dumps({"cursor": cursor, "data": data}) + "\n")
+    sys.stdout.flush()
 
 
 def is_whole(data):
@@ -56,7 +57,7 @@ def by_hand(connect, url):
                 if name == "message":
                     got(cursor, data)
         except (httpx.HTTPError, requests.RequestException, OSError) as error:
-            print("cut:", error, file=sys.stderr)
+            sys.stderr.write(f"cut: {error}\n")
         time.sleep(PAUSE)
 
 
@@ -80,7 +81,7 @@ async def with_aiohttp_sse_client2(url):
                     if event.type is None:
                         got(last, event.data)
         except (aiohttp.ClientError, OSError) as error:
-            print("cut:", error, file=sys.stderr)
+            sys.stderr.write(f"cut: {error}\n")
         await asyncio.sleep(PAUSE)
 
 
@@ -93,7 +94,7 @@ async def with_aiosseclient(url):
                 if event.event == "message":
                     got(last, event.data)
         except (aiohttp.ClientError, OSError) as error:
-            print("cut:", error, file=sys.stderr)
+            sys.stderr.write(f"cut: {error}\n")
         await asyncio.sleep(PAUSE)
 
 
