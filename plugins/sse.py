@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from eventstream import (
@@ -25,6 +26,7 @@ from eventstream import (
     parse_filter,
 )
 from eventstream.wire import sse
+from eventstream.wire.chunked import LAST_CHUNK, chunk
 
 # no-store and X-Accel-Buffering: without them nginx's defaults hold a stream back for ever.
 HEADERS = {
@@ -49,36 +51,48 @@ class SseConfig(Config, frozen=True):
 
 
 class SseFormat:
-    """Frames events for one stream of SSE."""
+    """Frames events for one kind of SSE stream.
 
-    def __init__(self, *, named: bool = False) -> None:
+    An HTTP/1.1 stream is chunked, a frame a chunk: several HTTP libraries hold back the end of a body
+    that only the connection's end delimits. HTTP/1.0 knows no chunks.
+    """
+
+    def __init__(self, *, named: bool = False, chunked: bool = False) -> None:
         """With `named`, a frame also carries `event: <type>`."""
-        self.key: Hashable = ("sse", named)
+        self.key: Hashable = ("sse", named, chunked)
         self._named = named
+        self._wrap = chunk if chunked else bytes
+        self._end = LAST_CHUNK if chunked else b""
+        self._idle = self._wrap(sse.COMMENT)
 
     def event(self, record: Record, cursor: str) -> bytes:
         """Frame one event with its place."""
-        return sse.frame(record.json, id=cursor, event=sse.event_name(record.type) if self._named else "")
+        return self._wrap(sse.frame(record.json, id=cursor, event=sse.event_name(record.type) if self._named else ""))
 
     def cursor(self, cursor: str) -> bytes:
         """Frame a place: its name keeps `onmessage` quiet, its data makes clients keep the id."""
-        return sse.frame(b"{}", id=cursor, event="cursor")
+        return self._wrap(sse.frame(b"{}", id=cursor, event="cursor"))
 
     def gap(self, gap: Gap) -> bytes:
         """Frame a loss of history."""
-        return sse.frame(encode_json(gap._asdict()), id=gap.resumed_from, event="gap")
+        return self._wrap(sse.frame(encode_json(gap._asdict()), id=gap.resumed_from, event="gap"))
 
     def idle(self) -> bytes:
         """Frame a comment."""
-        return sse.COMMENT
+        return self._idle
+
+    def retry(self, seconds: float) -> bytes:
+        """Frame the time after which to come back."""
+        return self._wrap(sse.retry(seconds))
 
     def goodbye(self, retry: float) -> bytes:
-        """Frame the time after which to come back."""
-        return sse.retry(retry)
+        """Frame the end of the stream: when to come back."""
+        return self.retry(retry) + self._end
 
 
 PLAIN = SseFormat()
 NAMED = SseFormat(named=True)
+CHUNKED = {PLAIN: SseFormat(chunked=True), NAMED: SseFormat(named=True, chunked=True)}
 
 
 class Sse(Output):
@@ -98,6 +112,7 @@ class Sse(Output):
     name = "sse"
     Config = SseConfig
     examples: ClassVar[list[Any]] = [{"path": "/events", "heartbeat": "15s"}]
+    answers = MappingProxyType({200: "text/event-stream"})
     delivery: Delivery
 
     def open(self, services: Services) -> None:
@@ -110,21 +125,21 @@ class Sse(Output):
 
     def handle(self, request: Request) -> Response:
         """Open a stream."""
-        delivery = self.delivery
-        if delivery.draining or delivery.hub.full:
-            return Response(200, HEADERS, take=self._turn_away, stream=self._farewell)
+        unwrapped = NAMED if _one(request, "event") == "type" else PLAIN
+        chunked = request.version == "HTTP/1.1"
+        format = CHUNKED[unwrapped] if chunked else unwrapped
+        if self.delivery.draining or self.delivery.hub.full:
+            take, stream = partial(self._turn_away, format), partial(self._farewell, unwrapped)
+            return Response(200, HEADERS, take=take, stream=stream, chunked=chunked)
         try:
             filter = parse_filter(request.query)
         except FilterError as error:
             raise Reject(str(error), status=400, reason="filter") from None
-        format = NAMED if _one(request, "event") == "type" else PLAIN
         lag = _lag(request)
         start = self._start(request)
+        take = partial(self._take, filter, format, start, lag)
         return Response(
-            200,
-            HEADERS,
-            take=partial(self._take, filter, format, start, lag),
-            stream=partial(self._stream, filter, format, start),
+            200, HEADERS, take=take, stream=partial(self._stream, filter, unwrapped, start), chunked=chunked
         )
 
     def _start(self, request: Request) -> Start:
@@ -145,24 +160,23 @@ class Sse(Output):
         sink = self.delivery.hub.adopt(
             connection, output=self.name, heartbeat=self.config.heartbeat, goodbye=format.goodbye
         )
-        # In one block with the cursor frame that follows: some clients take a lone retry for an event.
-        sink.write(sse.retry_line(self.delivery.retry()))
+        sink.write(format.retry(self.delivery.retry()))
         try:
             sink.subscribe(filter, format, start, lag=lag)
         except FilterError:  # the worker's bound on filters without an index was reached by others meanwhile
             sink.end(format.goodbye(self.delivery.retry()))
 
     def _stream(self, filter: Filter, format: SseFormat, start: Start) -> Iterator[bytes]:
-        yield sse.retry_line(self.delivery.retry())
+        yield format.retry(self.delivery.retry())
         yield from self.delivery.follow(filter, format, start, heartbeat=self.config.heartbeat)
         yield format.goodbye(self.delivery.retry())
 
-    def _turn_away(self, connection: Connection, rest: bytes) -> None:
-        connection.send(sse.retry(self.delivery.retry()))
+    def _turn_away(self, format: SseFormat, connection: Connection, rest: bytes) -> None:
+        connection.send(format.goodbye(self.delivery.retry()))
         connection.close()
 
-    def _farewell(self) -> Iterator[bytes]:
-        yield sse.retry(self.delivery.retry())
+    def _farewell(self, format: SseFormat) -> Iterator[bytes]:
+        yield format.goodbye(self.delivery.retry())
 
 
 def _one(request: Request, name: str) -> str | None:

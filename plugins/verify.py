@@ -134,6 +134,10 @@ class VerifyStep(Step):
         self._now: Callable[[], float] = services.now
         self._offload = services.offload
 
+    def claims(self, request: Request) -> bool:
+        """Tell whether the request carries a signature of this scheme."""
+        return "webhook-signature" in request.headers or "svix-signature" in request.headers
+
     def process(self, event: Event, context: Context) -> Event:
         """Return the event once its request is verified; raises Reject."""
         return self._accept(event, context, self._judge(context))

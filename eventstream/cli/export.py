@@ -13,9 +13,9 @@ from typing import IO
 from eventstream.cli.store import config_argument, open_store
 from eventstream.components.command import Command
 from eventstream.components.store import Record, Store
-from eventstream.errors import ConfigError, CursorError, EventStreamError, Problem
+from eventstream.errors import ConfigError, EventStreamError, Problem, Reject
 from eventstream.events.codec import decode_stored, encode
-from eventstream.events.cursor import Cursor
+from eventstream.runtime.places import Places
 
 HIDDEN = "eventstreamhidden"  # extension attribute of an exported event that was stored, and not delivered
 PAGE = 1000
@@ -52,21 +52,14 @@ def _place(store: Store, text: str | None) -> int:
     if text is None:
         return 0
     try:
-        cursor = Cursor.parse(text)
-    except CursorError as error:
-        raise EventStreamError(f"--after: {error}") from None
-    epochs = store.epochs()
-    names = [epoch.name for epoch in epochs]
-    if cursor.epoch not in names:
-        raise EventStreamError(f"--after {text}: no such epoch in this store")
-    index = names.index(cursor.epoch)
-    end = epochs[index + 1].first - 1 if index + 1 < len(epochs) else store.head()
-    if cursor.offset > end:
+        start = Places(store).start(text)
+    except Reject as refusal:
+        raise EventStreamError(f"--{refusal.detail}") from None
+    if start.gap is not None and start.gap.reason == "epoch":
         raise EventStreamError(f"--after {text}: this store's history has no such place")
-    trimmed = store.read(cursor.offset, 1).trimmed
-    if cursor.offset < trimmed:
-        print(f"eventstream: events behind {text} have expired; the export begins later", file=sys.stderr)
-    return cursor.offset
+    if start.gap is not None:
+        print(f"eventstream: what lay just behind {text} has expired; the export begins later", file=sys.stderr)
+    return start.offset
 
 
 def _records(store: Store, after: int, *, hidden: bool) -> Iterator[Record]:
@@ -99,7 +92,7 @@ def _output(path: str | None) -> Iterator[IO[bytes]]:
     try:
         try:
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "wb") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

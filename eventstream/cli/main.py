@@ -10,16 +10,20 @@ from importlib.metadata import version
 
 from gevent import monkey
 
+from eventstream.cli.backup import Backup
 from eventstream.cli.check import Check
+from eventstream.cli.export import Export
+from eventstream.cli.import_ import Import
 from eventstream.cli.list import List
 from eventstream.cli.schema import Schema
 from eventstream.cli.serve import Serve
+from eventstream.cli.status import Status
 from eventstream.components.command import Command
 from eventstream.errors import ConfigError, EventStreamError, Problem
 from eventstream.hooks.catalogue import Catalogue, build_catalogue
 from eventstream.hooks.manager import load_plugins
 
-BUILT_IN: tuple[type[Command], ...] = (Check, List, Schema, Serve)
+BUILT_IN: tuple[type[Command], ...] = (Backup, Check, Export, Import, List, Schema, Serve, Status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,8 +77,6 @@ def _parser(commands: dict[str, Command]) -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in sorted(commands.items()):
         text = (command.__doc__ or "").strip().replace("%", "%%")
-        verb = verbs.add_parser(
-            name, help=text.partition("\n")[0], description=text, allow_abbrev=False
-        )
+        verb = verbs.add_parser(name, help=text.partition("\n")[0], description=text, allow_abbrev=False)
         command.arguments(verb)
     return parser

@@ -37,6 +37,9 @@ class PlainServices:
     def pause(self) -> None:
         """Do nothing: nobody else runs here."""
 
+    def count(self, what: str, amount: float = 1) -> None:
+        """Do nothing: a command shows no metrics."""
+
     def now(self) -> float:
         """Return wall time in Unix seconds."""
         return time.time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from eventstream.components.component import Component, Services
 from eventstream.components.step import Request
@@ -174,12 +174,14 @@ class Response:
     body: bytes = b""
     take: Callable[[Connection, bytes], None] | None = None  # the connection, and bytes already read from it
     stream: Callable[[], Iterator[bytes]] | None = None
+    chunked: bool = False  # whether what `take` writes is in chunked transfer coding; else the connection's end ends it
 
 
 class Output(Component):
     """How events leave. Name it with a noun; answers `GET` on its `path`."""
 
     config: Any  # its Config has a field `path`
+    answers: ClassVar[Mapping[int, str]] = {200: "*/*"}  # good statuses and their media types, for the OpenAPI document
 
     def accepts(self, request: Request) -> bool:
         """Tell whether this request is for this output; several may share one path."""
@@ -195,6 +197,7 @@ class Route(Component):
 
     path: str
     methods: Sequence[str] = ("GET",)
+    answers: ClassVar[Mapping[int, str]] = {200: "*/*"}  # as for an Output
 
     def handle(self, request: Request) -> Response:
         """Answer a request; raise Reject to refuse it with a problem."""

@@ -25,6 +25,7 @@ class Request:
     received: bytes | None = None  # the body's very bytes, which a signature is judged over; None: those of `body`
     query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     client: str = ""  # the client's address: the peer, or the right-most untrusted hop
+    version: str = "HTTP/1.1"
     id: str = ""  # request id, in every log line and problem
 
 
@@ -69,6 +70,14 @@ class Step(Component):
             except (Reject, Drop) as end:
                 outcomes.append(end)
         return outcomes
+
+    def claims(self, request: Request) -> bool:
+        """Tell whether a request says that it is signed for this step.
+
+        Asked when the body is no event, so that no pipeline could be chosen: a forged request is then
+        told that its signature is wrong (401), not what its body lacks.
+        """
+        return False
 
     def lint(self, before: Sequence[Step]) -> str | None:
         """Say what is wrong with standing behind these steps, or None. Shown as a warning by `check`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 import secrets
 from collections.abc import Mapping
 from enum import StrEnum
@@ -18,6 +19,8 @@ from eventstream.events.event import CONTEXT_ATTRIBUTES, UNSET, Event
 MAX_FAULTS = 100  # told of one request
 MAX_NAME = 64  # characters of a sender's own name that are repeated to it
 ANONYMOUS_SOURCE = "/anonymous"  # the source of a plain event whose caller is not known
+_LINE_ENDS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"), (b"\xc2\x85", rb"\u0085"))
+_LINE_END_BYTES = re.compile(b"\xe2\x80[\xa8\xa9]|\xc2\x85")
 
 
 class Form(StrEnum):
@@ -145,8 +148,16 @@ def to_mapping(event: Event) -> dict[str, Any]:
 
 
 def encode(event: Event) -> bytes:
-    """Return the event in the CloudEvents JSON format: the form that is stored and sent."""
-    return strict_json.encode(to_mapping(event))
+    """Return the event in the CloudEvents JSON format: the form that is stored and sent.
+
+    Unicode's own line ends are escaped: clients that split text with a library's idea of a line, and
+    not with that of Server-Sent Events, would lose what follows them.
+    """
+    body = strict_json.encode(to_mapping(event))
+    if _LINE_END_BYTES.search(body):
+        for raw, escaped in _LINE_ENDS:
+            body = body.replace(raw, escaped)
+    return body
 
 
 def decode_stored(body: bytes) -> Event:

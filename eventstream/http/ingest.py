@@ -11,7 +11,7 @@ from eventstream.components.step import Request
 from eventstream.errors import Fault, Reject
 from eventstream.events import strict_json
 from eventstream.events.codec import Form, Incoming
-from eventstream.events.http_binding import decode_request
+from eventstream.events.http_binding import Decoded, decode_request
 from eventstream.runtime.node import Node
 from eventstream.runtime.publish import Published
 from eventstream.wire.problem import problem
@@ -24,10 +24,7 @@ MAX_KEY = 255
 
 def ingest(node: Node, request: Request) -> Response:
     """Publish a request's events and answer with what became of them; raises Reject, StoreBusy."""
-    decoded = decode_request(
-        request.headers, request.body, now=node.now(), max_batch=node.settings.server.limits.batch,
-        max_depth=node.settings.server.limits.depth,
-    )  # fmt: skip
+    decoded = _decode(node, request)
     key = idempotency_key(request.headers)
     items, keyed = _with_key(decoded.items, key)
     partial = _PARTIAL.search(request.headers.get("prefer", "")) is not None
@@ -38,6 +35,20 @@ def ingest(node: Node, request: Request) -> Response:
         response = _answer_one(published.results[0], keyed=keyed)
     response.headers = {**published.headers, **response.headers}
     return response
+
+
+def _decode(node: Node, request: Request) -> Decoded:
+    """Decode the body; a forged request is told only that."""
+    limits = node.settings.server.limits
+    try:
+        decoded = decode_request(
+            request.headers, request.body, now=node.now(), max_batch=limits.batch, max_depth=limits.depth
+        )
+    except Reject as refusal:
+        raise node.forged(request) or refusal from None
+    if any(isinstance(item, Reject) for item in decoded.items) and (forged := node.forged(request)):
+        raise forged
+    return decoded
 
 
 def idempotency_key(headers: Mapping[str, str]) -> str | None:

@@ -53,7 +53,15 @@ def component_request(req: falcon.Request, received: bytes = b"", body: bytes = 
     """Return the request as components see it."""
     context = req.context
     return Request(
-        req.method, req.path, context.headers, body, received, query(req.query_string), context.client, context.request_id
+        req.method,
+        req.path,
+        context.headers,
+        body,
+        received,
+        query(req.query_string),
+        context.client,
+        req.env.get("SERVER_PROTOCOL", "HTTP/1.0"),
+        context.request_id,
     )
 
 
@@ -128,7 +136,7 @@ def answer(req: falcon.Request, resp: falcon.Response, response: Response) -> No
     if response.take is None or req.method == "HEAD":
         resp.data = response.body
     elif handoff is not None:
-        handoff(response.take)
+        handoff(response.take, chunked=response.chunked)
     elif response.stream is not None:
         resp.stream = response.stream()
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from html import escape
 
 from eventstream.components.output import Response
 from eventstream.runtime.node import Node
 
+_STYLE = "body{font:16px system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}"
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'",
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -26,7 +30,7 @@ def page(node: Node) -> Response:
     )
     html = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Event-Stream</title>'
-        "<style>body{font:16px system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}</style>"
+        f"<style>{_STYLE}</style>"
         "<h1>Event-Stream</h1><h2>Pipelines</h2>"
         f"<ul>{pipelines}</ul><h2>Outputs</h2><ul>{outputs}</ul>"
         '<p><code>POST /events</code> publishes. <a href="openapi.json">openapi.json</a> describes it all.</p>'

@@ -212,6 +212,7 @@ class Hub:
             try:
                 more = bool(self.groups) and self._read()
             finally:  # also while the store cannot be read, or grows faster than we send
+                self._recover()
                 self._serve()
 
     def _serve(self) -> None:
@@ -226,7 +227,6 @@ class Hub:
 
     def _read(self) -> bool:
         """Read one page behind the tail and send it; True when there is more."""
-        self._recover()
         old = self.tail.head
         page = self.store.read(old, READ_LIMIT)
         if self.tail.head != old:

@@ -165,6 +165,10 @@ class Node:
                 self.bounded.note("refused", refusal.reason, detail=detail, client=client, step=refusal.step)
         return published
 
+    def forged(self, request: Request) -> Reject | None:
+        """Return the refusal of a request that claims a signature no step accepts, else None."""
+        return self._publisher.forged(request, request.client)
+
     def drain(self) -> None:
         """Take no new streams and end those there are."""
         self.draining = True

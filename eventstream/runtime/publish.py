@@ -21,6 +21,7 @@ from eventstream.telemetry.metrics import Metrics
 
 EPHEMERAL_BYTES = 60 * 1024  # what one announcement carries, its envelope apart
 UNPUBLISHED = Reject("not published, since another event of the batch was refused", status=424, reason="atomic")
+_NOTHING = Event(id="-", source="-", type="-")  # stands for the event that could not be read
 
 
 @dataclass
@@ -121,6 +122,22 @@ class Publisher:
         for payload in payloads:
             self._metrics.ephemeral_lost += self._store.announce(payload)
         return published
+
+    def forged(self, request: Request, client: str) -> Reject | None:
+        """Return the refusal of a request that claims a signature no step accepts, else None."""
+        claimed = [
+            placed.step for pipeline in self._pipelines for placed in pipeline.steps if placed.step.claims(request)
+        ]
+        refusal: Reject | None = None
+        for step in claimed:
+            context = Context(request=request, client=client)
+            try:
+                step.process(_NOTHING, context)
+            except Reject as error:
+                refusal = error
+            if context.key is not None:
+                return None
+        return refusal
 
     def _route(
         self,

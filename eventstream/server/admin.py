@@ -14,12 +14,17 @@ NAME = "admin.sock"
 MAX_PATH = 107  # bytes of a socket's path (sockaddr_un)
 
 
+def admin_path(settings: Settings) -> Path | None:
+    """Return where the admin socket is, or None for a store without a folder."""
+    folder = settings.store.data_folder(settings.folder)
+    return None if folder is None else Path(folder, NAME)
+
+
 def admin_socket_of(settings: Settings) -> str | None:
     """Return the admin socket's path, its folder made; None, with the reason in the log, where there can be none."""
-    folder = settings.store.data_folder(settings.folder)
-    if folder is None:
+    path = admin_path(settings)
+    if path is None:
         return None
-    path = Path(folder, NAME)
     trouble = f"longer than {MAX_PATH} bytes" if len(os.fsencode(path)) > MAX_PATH else _make(path.parent)
     if trouble:
         log.warning("no_admin_socket", path=str(path), reason=trouble, hint="`eventstream status` will not work")

@@ -53,6 +53,7 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         self._proven = False  # some worker got as far as serving
         self._failures = 0
         self._pause_until = 0.0
+        self._leaving: list[Any] = []  # sockets of the running generation that its successor does without
         super().__init__(app)
         # As we were started: gunicorn would run a module's file by its path, from inside the package.
         self.START_CTX["args"] = [sys.executable, *sys.orig_argv[1:]]
@@ -69,17 +70,18 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         try:
             self._adopt()
             self._listen(dict(zip(addresses, listeners, strict=False)))
+            self._leaving = [one for one in listeners if one not in self.LISTENERS]
             self._try_worker()
         except _Refused as refusal:
             self._leave([one for one in self.LISTENERS if one not in listeners])
-            self.LISTENERS = listeners
+            self.LISTENERS, self._leaving = listeners, []
             service.go_back(running, str(refusal))
             self._adopt()
             return
-        self._leave([one for one in listeners if one not in self.LISTENERS])
+        self._leave(self._leaving)
+        self._leaving = []
         service.accept()
-        for _ in range(self.num_workers - 1):
-            self.spawn_worker()
+        self._await({self.spawn_worker() for _ in range(self.num_workers - 1)})
         self.manage_workers()  # the oldest beyond the number wanted are told to drain
 
     def _adopt(self) -> None:
@@ -119,6 +121,15 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
                 raise _Refused(f"a worker with the new configuration did not start within {BOOT_SECONDS:g} s")
             time.sleep(0.02)
 
+    def _await(self, pids: set[int]) -> None:
+        """Wait until these workers serve or have ended: until then the old ones do."""
+        deadline = time.monotonic() + BOOT_SECONDS
+        while time.monotonic() < deadline and not self._asked_to_stop():
+            self.reap_workers()
+            if all(self.WORKERS[pid].boot_mark[0] for pid in pids & self.WORKERS.keys()):
+                return
+            time.sleep(0.02)
+
     def _asked_to_stop(self) -> bool:
         """Look at the signals that wait, and leave them there."""
         waiting = []
@@ -128,6 +139,11 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         for number in waiting:
             self.SIG_QUEUE.put_nowait(number)
         return not {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}.isdisjoint(waiting)
+
+    def let_go(self) -> None:
+        """Close, in a worker just forked, what it will not accept from: it would keep those sockets open."""
+        for one in self._leaving:
+            one.close()
 
     # -- workers that do not start ---------------------------------------------------------------------
 

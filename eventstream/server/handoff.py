@@ -17,41 +17,48 @@ Take = Callable[[Any, bytes], None]
 class Slot:
     """`environ["eventstream.handoff"]`: called with `take` by a responder that wants the socket."""
 
-    __slots__ = ("take",)
+    __slots__ = ("chunked", "take")
 
     def __init__(self) -> None:
         """Start with no wish."""
         self.take: Take | None = None
+        self.chunked = False
 
-    def __call__(self, take: Take) -> None:
+    def __call__(self, take: Take, *, chunked: bool) -> None:
         """Ask for the socket; `take(connection, bytes already read)` runs once the head is sent."""
         self.take = take
+        self.chunked = chunked
 
 
 class Handed:
     """What the WSGI app returns when its socket is to be handed over."""
 
-    __slots__ = ("response", "take")
+    __slots__ = ("chunked", "response", "take")
 
-    def __init__(self, take: Take, response: Any) -> None:
+    def __init__(self, take: Take, response: Any, *, chunked: bool) -> None:
         """Keep who takes it and gunicorn's response, whose head is not sent yet."""
         self.take = take
         self.response = response
+        self.chunked = chunked
 
     def hand_over(self) -> None:
         """Send the head and give the socket away.
 
-        The stream is delimited by the connection's end: the same bytes serve HTTP/1.0 and 1.1.
         Falcon adds `content-length: 0` to a response without a body, which would end it at once.
         """
         response, take = self.response, self.take
         response.force_close()
-        response.chunked = False
+        response.chunked = self.chunked
         response.headers = [header for header in response.headers if header[0].lower() != "content-length"]
         response.response_length = None
         response.send_headers()
         rest = response.req.unreader.take_buffered()
-        take(connection_of(response.sock), rest)
+        connection = connection_of(response.sock)
+        try:
+            take(connection, rest)
+        except BaseException:
+            connection.close()  # nobody else owns it now
+            raise
 
 
 class BoundedInput:

@@ -25,12 +25,26 @@ class GeventPlatform:
         self.monotonic = time.monotonic
 
     def offload(self, call: Callable[[], Any]) -> Any:
-        """Run a blocking native call in the thread pool."""
-        return get_hub().threadpool.apply(call)
+        """Run a blocking native call in the thread pool, and raise here what it raises there."""
+        value, error = get_hub().threadpool.apply(_caught, (call,))
+        try:
+            if error is not None:
+                raise error
+            return value
+        finally:
+            del error  # its traceback holds this frame
 
     def pause(self) -> None:
         """Let other greenlets run."""
         gevent.sleep(0)
+
+
+def _caught(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """Return an error instead of raising it: the pool would print it on standard error as well."""
+    try:
+        return call(), None
+    except BaseException as error:  # noqa: BLE001  # raised again by the caller
+        return None, error
 
 
 class PlainPlatform:

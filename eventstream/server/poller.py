@@ -63,16 +63,14 @@ class Poller:
             return
         if mask & _OUT:
             hub.writable(sink)
-        if mask & (_IN | _RDHUP) and not sink.closed:
-            if sink.on_received is None:
-                while hub.read(sink):
-                    pass
-            elif sink not in self._reading:
-                self._reading.add(sink)
-                gevent.spawn(self._read, hub, sink)
+        if mask & (_IN | _RDHUP) and not sink.closed and sink not in self._reading:
+            if sink.on_received is None and not hub.read(sink):
+                return  # as good as always: it has left, or sent one word that nobody wants
+            self._reading.add(sink)
+            gevent.spawn(self._read, hub, sink)
 
     def _read(self, hub: Hub, sink: Sink) -> None:
-        """Feed an output that listens, in a greenlet of its own: what it does with the input may block.
+        """Read to the end in a greenlet of its own: an output that listens may block, a peer may never cease.
 
         One at a time for each sink; while it is at work nothing more is read, which slows the peer.
         """

@@ -84,6 +84,7 @@ class Service(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         for name, value in gunicorn_settings(self.generation, self.admin_socket).items():
             self.cfg.set(name, value)
         self.cfg.set("pre_fork", _mark)
+        self.cfg.set("post_fork", lambda arbiter, _worker: arbiter.let_go())
         self.cfg.set("post_worker_init", _booted)
         self.cfg.set("child_exit", self._ended)
 

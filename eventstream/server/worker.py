@@ -9,9 +9,11 @@ from __future__ import annotations
 import gc
 import socket
 import ssl
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -37,7 +39,13 @@ from eventstream.telemetry.log import get_logger
 log = get_logger("worker")
 
 REPLAYS = 4  # pages of history read at once
+FIRST_WORD = 1.0  # seconds given, while draining, to a new connection to send its request
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 LINGER = 1.0  # seconds given to a peer to read a refusal before its unread body resets the connection
+
+
+class _GivenAway(StopIteration):  # gunicorn ends a connection's loop by StopIteration
+    """The socket has a new owner: the worker must not touch it any more."""
 
 
 class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -61,7 +69,7 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
         self.app_state = app
         self.timeouts: Timeouts = app.node.settings.server.timeouts
         self.stopping = gevent.event.Event()
-        self._idle: set[Any] = set()
+        self._idle: dict[Any, bool] = {}  # connections without a request under way -> had one before
         self._loops = Loops(app, self.stopping)
         self.wsgi = self._wrap(app)
         gc.collect()
@@ -79,7 +87,7 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
                     environ[ADMIN] = True
             answer = app(environ, start_response)
             if slot.take is not None:
-                return Handed(slot.take, start_response.__self__)
+                return Handed(slot.take, start_response.__self__, chunked=slot.chunked)
             if stopping.is_set() or not body.finished:  # the rest of such a body is not read: see _linger
                 start_response.__self__.force_close()
             return answer
@@ -91,13 +99,13 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
         if type(respiter) is not Handed:
             return bool(super().is_already_handled(respiter))
         respiter.hand_over()
-        raise StopIteration
+        raise _GivenAway
 
     # -- one connection ---------------------------------------------------------------------------
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection until it ends or its socket is given away."""
-        request = None
+        given_away = False
         try:
             parser = gunicorn_http.get_parser(self.cfg, client, addr)
             address = listener.getsockname()
@@ -112,32 +120,38 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
                 client.settimeout(self.timeouts.write)
                 self.handle_request(address, request, client, addr)
                 client.settimeout(None)
+        except _GivenAway:
+            given_away = True
         except (StopIteration, parse_errors.NoMoreData):
             pass
         except (parse_errors.ParseException, parse_errors.ConfigurationProblem) as error:
             write_problem(client, error, self.app_state.node.bounded)
-        except OSError as error:  # the peer left or stalled; its business
+        except TimeoutError:  # it does not read: what is unsent must not live on in the kernel
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        except OSError as error:  # the peer left; its business
             log.debug("connection_ended", error=str(error))
         except Exception as error:
             fingerprint = self.app_state.node.metrics.error(error)
             log.exception("connection_failed", fingerprint=fingerprint)
         finally:
-            _linger(client)
+            if not given_away:
+                _linger(client)
 
     def _await_request(self, parser: Any, client: Any) -> bool:
         """Wait for the next request's first byte; False when the connection is to end."""
         unreader = parser.unreader
         if unreader.buf.tell() or (isinstance(client, ssl.SSLSocket) and client.pending()):
             return True
-        if self.stopping.is_set():
+        used = parser.req_count > 0
+        if used and self.stopping.is_set():
             return False
-        self._idle.add(client)
+        self._idle[client] = used
         try:
-            wait_read(client.fileno(), timeout=self.timeouts.keep_alive if parser.req_count else self.timeouts.head)
+            wait_read(client.fileno(), timeout=self.timeouts.keep_alive if used else self.timeouts.head)
         except TimeoutError:
             return False
         finally:
-            self._idle.discard(client)
+            del self._idle[client]
         return True
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
@@ -177,11 +191,10 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
     def _drain(self, pool: gevent.pool.Pool) -> None:
         """Answer what is in flight, end the streams cleanly, and give everything back."""
         node = self.app_state.node
-        deadline = time.monotonic() + node.settings.server.drain
+        began = time.monotonic()
         node.drain()
-        for client in list(self._idle):
-            client.shutdown(socket.SHUT_RD)  # wakes its greenlet, which ends the connection
-        while time.monotonic() < deadline and (len(pool) or node.hub.sinks):
+        while time.monotonic() < began + node.settings.server.drain and (len(pool) or node.hub.sinks):
+            self._end_idle(new_ones=time.monotonic() > began + FIRST_WORD)
             self.notify()
             gevent.sleep(0.05)
         log.info("drained", requests_cut=len(pool), streams_cut=len(node.hub.sinks))
@@ -190,12 +203,17 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
         node.observe(0.0)
         node.close()
 
+    def _end_idle(self, *, new_ones: bool) -> None:
+        """End idle connections; one that was just accepted is about to send its first request."""
+        for client, used in list(self._idle.items()):
+            if used or new_ones:
+                with suppress(OSError):  # the peer was faster
+                    client.shutdown(socket.SHUT_RD)  # wakes its greenlet
+
 
 def _linger(client: Any) -> None:
     """Close so that the peer can read our last words: unread input would make the kernel reset it."""
     try:
-        if client.fileno() < 0:
-            return  # handed over
         client.shutdown(socket.SHUT_WR)
         client.settimeout(LINGER)
         with gevent.Timeout(LINGER, False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
@@ -34,7 +35,7 @@ def configure(
     """
     handler = _handler(file, max_size, keep)
     shared: list[Any] = [
-        _add_request_id,
+        _add_origin,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -85,7 +86,8 @@ def _renderer(*, console: bool) -> Any:
     )
 
 
-def _add_request_id(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _add_origin(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    line.setdefault("pid", os.getpid())
     current = request_id.get()
     if current:
         line.setdefault("request_id", current)

@@ -13,8 +13,8 @@ from pathlib import Path
 class SharedFile(logging.Handler):
     """Appends each line with one write; at `max_size` bytes the file is renamed to `<file>.1`, and so on.
 
-    A lock file beside it keeps a rotation apart from every write. The kernel frees the lock of a
-    process that is killed. Descriptors are opened anew after a fork: they would share their locks.
+    A lock file beside it gives one process the turn at a time; the kernel takes it from one that is
+    killed. Descriptors are opened anew after a fork: inherited ones would share their lock.
     """
 
     def __init__(self, file: str | Path, *, max_size: int, keep: int) -> None:
@@ -33,16 +33,11 @@ class SharedFile(logging.Handler):
             line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
             if self._owner != os.getpid():
                 self._open()
-            while True:
-                with self._locked(fcntl.LOCK_SH):
-                    self._follow()
-                    if self._fits(len(line)):
-                        _write(self._file, line)
-                        return
-                with self._locked(fcntl.LOCK_EX):
-                    self._follow()
-                    if not self._fits(len(line)):
-                        self._rotate()
+            with self._locked():
+                self._follow()
+                if not self._fits(len(line)):
+                    self._rotate()
+                _write(self._file, line)
         except Exception:  # noqa: BLE001  # a logger must not break what it reports on
             self.handleError(record)
 
@@ -64,8 +59,8 @@ class SharedFile(logging.Handler):
         return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
     @contextmanager
-    def _locked(self, how: int) -> Iterator[None]:
-        fcntl.flock(self._lock_file, how)
+    def _locked(self) -> Iterator[None]:
+        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
         try:
             yield
         finally:

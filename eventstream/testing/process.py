@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 _LISTENING = re.compile(r"Listening at: \S+?:(\d+)[ ,]")
 
@@ -40,21 +40,27 @@ class ServerProcess:
         plugins: tuple[str, ...] = (),
         environ: Mapping[str, str] | None = None,
         prefix: tuple[str, ...] = (),
+        program: tuple[str, ...] = (sys.executable, "-m", "eventstream"),
+        bind: bool = True,
     ) -> None:
-        """Serve a configuration file. `prefix` is a command to run it under (strace, faketime)."""
+        """Serve a configuration file. `prefix` is a command to run it under (strace, faketime).
+
+        Without `bind` it listens where the file says.
+        """
         self.config = Path(config)
         self.log_file = self.config.with_suffix(f".{time.monotonic_ns()}.log")
-        words = [*prefix, sys.executable, "-m", "eventstream"]
+        words = [*prefix, *program]
         for plugin in plugins:
             words += ["--plugin", plugin]
         words += ["serve", str(self.config), "--workers", str(workers)]
         self._words = words
+        self._bind = bind
         self._environ = {**os.environ, **(environ or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._begin = 0  # where this start's part of the log begins
         self.port = port  # kept over restarts
 
-    def __enter__(self) -> ServerProcess:
+    def __enter__(self) -> Self:
         """Start, and wait until it answers."""
         self.start()
         return self
@@ -77,7 +83,7 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start the process group and wait until every worker is up."""
-        words = [*self._words, "--bind", f"127.0.0.1:{self.port}"]
+        words = [*self._words, *(["--bind", f"127.0.0.1:{self.port}"] if self._bind else [])]
         with self.log_file.open("ab") as log:
             self._begin = log.tell()
             self._process = subprocess.Popen(  # noqa: S603  # our own words
@@ -105,6 +111,13 @@ class ServerProcess:
         """Return the process ids of the workers that have their node built."""
         ready = {entry["pid"] for entry in self.events("worker_ready")}
         return sorted(pid for pid in _children(self.master) if pid in ready)
+
+    def generation(self) -> int:
+        """Return the generation that all workers run, 0 while they run different ones."""
+        workers = self.workers()
+        ready = {entry["pid"]: entry["generation"] for entry in self.events("worker_ready")}
+        found = {ready[pid] for pid in workers}
+        return found.pop() if len(found) == 1 else 0
 
     def signal(self, number: int) -> None:
         """Send a signal to the master."""

@@ -38,6 +38,7 @@ class RawClient:
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         self._buffer = b""
+        self._chunks: bytes | None = None  # of a chunked body: what is received and not yet unwrapped
 
     def __enter__(self) -> RawClient:
         """Return the open connection."""
@@ -59,9 +60,12 @@ class RawClient:
         self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
     def head(self) -> Reply:
-        """Read a response's head; its body stays to be read."""
+        """Read a response's head; its body stays to be read, and is unwrapped when it is chunked."""
         head = self.read_until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
+        if headers.get("transfer-encoding") == "chunked":
+            self._chunks, self._buffer = self._buffer, b""
+            self._unwrap()
         return Reply(int(head[0].split(" ")[1]), headers, b"")
 
     def reply(self, *, bodiless: bool = False) -> Reply:
@@ -104,4 +108,18 @@ class RawClient:
         data = self.socket.recv(CHUNK)
         if not data:
             raise EOFError(f"the server closed after {self._buffer[:200]!r}")
-        self._buffer += data
+        if self._chunks is None:
+            self._buffer += data
+        else:
+            self._chunks += data
+            self._unwrap()
+
+    def _unwrap(self) -> None:
+        """Move every whole chunk to the buffer; the last one is empty, and the server closes behind it."""
+        while self._chunks:
+            size, line, rest = self._chunks.partition(b"\r\n")
+            length = int(size, 16) if line else 0
+            if not line or len(rest) < length + 2:
+                return
+            self._buffer += rest[:length]
+            self._chunks = rest[length + 2 :]

@@ -9,6 +9,7 @@ from eventstream.errors import Fault, Reject
 from eventstream.events import strict_json
 
 MEDIA_TYPE = "application/problem+json"
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110; Python says so from 3.13 on
 
 
 def problem(refusal: Reject, *, instance: str = "") -> dict[str, Any]:
@@ -37,7 +38,7 @@ def problem_body(refusal: Reject, *, instance: str = "") -> bytes:
 def _title(refusal: Reject) -> str:
     if refusal.type != "about:blank":
         return refusal.type.rpartition("#")[2].replace("-", " ").capitalize()
-    return HTTPStatus(refusal.status).phrase  # RFC 9457 section 4.2.1
+    return _PHRASES.get(refusal.status) or HTTPStatus(refusal.status).phrase  # RFC 9457 section 4.2.1
 
 
 def _fault(fault: Fault, step: str) -> dict[str, str]:

@@ -29,14 +29,12 @@ def frame(data: bytes, *, id: str = "", event: str = "") -> bytes:
     return head + b"data: " + data + tail
 
 
-def retry_line(seconds: float) -> bytes:
-    """Write the time after which a client reconnects, as a line of the block that follows."""
-    return b"retry: %d\n" % round(seconds * 1000)
-
-
 def retry(seconds: float) -> bytes:
-    """Write the time after which a client reconnects, in a block of its own."""
-    return retry_line(seconds) + b"\n"
+    """Write the time after which a client reconnects, as a line of the block that follows, if one does.
+
+    A block of its own would be an event without data to some clients; the field counts without one.
+    """
+    return b"retry: %d\n" % round(seconds * 1000)
 
 
 def event_name(type: str) -> str:

@@ -11,6 +11,7 @@ protocol; 1003 binary message; 1007 invalid UTF-8; 1008 a bound was passed; 1009
 """
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from eventstream import (
@@ -67,6 +68,7 @@ class WebSocket(Output):
     name = "websocket"
     Config = Settings
     examples: ClassVar[list[Any]] = [{"path": "/events/ws"}, {"heartbeat": "25s", "message": "1MiB"}]
+    answers = MappingProxyType({101: ""})
     delivery: Delivery
 
     def open(self, services: Services) -> None:

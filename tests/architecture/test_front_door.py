@@ -3,9 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import eventstream
+import pytest
 
 API = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 HEAVY = {"falcon", "gevent", "gunicorn", "nacl", "jsonschema", "wsproto", "yaml"}

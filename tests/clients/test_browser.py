@@ -114,6 +114,20 @@ def test_the_page_publishes_after_a_preflight(origin, serve, browse):
     assert conflict["body"]["instance"] == "urn:request:r"
 
 
+def test_the_page_streams_by_fetch_behind_an_id(origin, serve, browse):
+    """As fetch-event-source does: `Last-Event-ID` set by a script makes the browser ask first."""
+    server = serve(CONFIG % origin)
+    cursors = [httpx.post(f"{server.url}/events", json={"type": "x", "data": n}).json()["cursor"] for n in range(3)]
+    page = browse(origin, server.url)
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": cursors[1]}
+    await_entry(page, "eventsource", "cursor")
+    page.tell({"path": "/events?type=x", "method": "GET", "headers": headers})
+    (answer,) = await_entry(page, "fetch", "answer")
+    assert answer["status"] == 200
+    assert f"id: {cursors[2]}\n\n" in answer["body"]
+    assert f"id: {cursors[0]}\n" not in answer["body"]
+
+
 def test_a_page_of_an_origin_that_is_not_allowed_gets_nothing(origin, serve, browse):
     server = serve(CONFIG % "https://shop.example")
     page = browse(origin, server.url)

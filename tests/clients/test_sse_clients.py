@@ -4,7 +4,6 @@ import json
 
 import httpx
 import pytest
-
 from eventstream.testing.process import wait_for
 
 CLIENTS = {
@@ -21,9 +20,6 @@ CLIENTS = {
     "sse.py": ("httpx-sse", "sseclient-py", "requests-sse", "aiohttp-sse-client2", "aiosseclient"),
 }
 NAMES = [name for names in CLIENTS.values() for name in names]
-BREAKS_AT_U2028 = {"aiosseclient"}  # it splits with str.splitlines: the rest of the data is lost, not the event
-READS_BLOCKS = {"sseclient-py", "requests-sse"}  # of 128 or 512 bytes: the last event is shown when more comes
-PROMPT = [name for name in NAMES if name not in READS_BLOCKS]
 EVENTS = 300
 AWAY = 20  # published while every client is away for the first time
 TEXT = "é\u2028\r\nid: forged\n\ndata: forged\x85" + "x" * 80
@@ -93,8 +89,7 @@ def test_each_event_once_and_in_order_over_every_cut(story, name):
     publisher, clients, proxies = story
     lines = clients[name].lines[:EVENTS]
     assert [line["cursor"] for line in lines] == publisher.cursors[:EVENTS]
-    if name not in BREAKS_AT_U2028:
-        assert [json.loads(line["data"])["data"] for line in lines] == publisher.data[:EVENTS]
+    assert [json.loads(line["data"])["data"] for line in lines] == publisher.data[:EVENTS]
     assert proxies[name].cuts >= 3, "the proxy did not cut: this test shows nothing"
 
 
@@ -105,11 +100,11 @@ def quiet(shared_server, http, run_client):
     clients = {name: run_client(script, name, url) for script, names in CLIENTS.items() for name in names}
     publisher = Publisher(http, "quiet")
     publisher.publish(1)
-    for name in PROMPT:
+    for name in NAMES:
         clients[name].wait(len, f"{name} to get the first event at once", seconds=15)
     assert http.get("/events?type=never&wait=2.5").json()["events"] == []  # two heartbeats pass meanwhile
     publisher.publish(1)
-    for name in PROMPT:
+    for name in NAMES:
         clients[name].wait(lambda lines: len(lines) >= 2, f"{name} to get the second event at once", seconds=15)
     publisher.publish(40)  # for those that read in blocks
     return publisher, clients

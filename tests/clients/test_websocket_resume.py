@@ -2,7 +2,6 @@
 
 import httpx
 import pytest
-
 from eventstream.testing.process import wait_for
 
 CLIENTS = {

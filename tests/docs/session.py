@@ -73,12 +73,13 @@ class Session:
             self.server.start()
         for command, expected in commands(block.text):
             words = self._present(command)
+            environ = {name: value for name, value in self._environ().items() if name != "EVENTSTREAM_PLUGINS"}
             if block.directive == "stream":
-                self.streams.append(Stream(words, self.folder, self._environ()))
+                self.streams.append(Stream(words, self.folder, environ))
                 self.compare(block, expected, self.streams[-1].take(expected))
             else:
                 done = subprocess.run(
-                    ["bash", "-c", words], cwd=self.folder, env=self._environ(),
+                    ["sh", "-c", words], cwd=self.folder, env=environ,
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30, check=False,
                 )  # fmt: skip
                 self.compare(block, expected, done.stdout.decode())
@@ -124,7 +125,7 @@ class Stream:
 
     def __init__(self, command: str, folder: Path, environ: dict[str, str]) -> None:
         self._process = subprocess.Popen(
-            ["bash", "-c", command], cwd=folder, env=environ, start_new_session=True,
+            ["sh", "-c", command], cwd=folder, env=environ, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self._lines: list[str] = []
@@ -163,7 +164,7 @@ def _kind(found: re.Match[str]) -> str:
 
 
 def commands(text: str) -> list[tuple[str, str]]:
-    """Split a console block into commands (behind `$ `; an open quote or trailing backslash goes on) and what they print."""
+    """Split a console block into commands (`$ …`, up to the end of its quotes and backslashes) and what they print."""
     found: list[tuple[str, str]] = []
     command: list[str] | None = None
     for line in text.splitlines():

@@ -41,6 +41,9 @@ def folder(tmp_path_factory):
     for name in ("order.json", "shop.order.created.json"):
         shutil.copy(folder / "schemas" / "shop.order.json", folder / "schemas" / name)
     shutil.copytree(folder / "schemas", folder / "contracts")
+    for block in (block for page in PAGES for block in blocks(page, "json")):
+        if block.directive.startswith("file: "):
+            (folder / block.directive.removeprefix("file: ")).write_text(block.text)
     (folder / "keys").mkdir()
     (folder / "keys" / "warehouse.pub").write_text(PUBLIC)
     (folder / "tls").mkdir()

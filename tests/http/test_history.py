@@ -97,19 +97,18 @@ def test_a_long_poll_without_a_match_ends_in_time(client):
     [
         "limit=0", "limit=1001", "limit=-1", "limit=1.5", "limit=x", "limit=1_0", "limit=%D9%A1", "limit=1e2",
         "wait=61", "wait=-1", "wait=x", "wait=nan", "wait=inf", "wait=1e1", "wait=60.1",
-        "after=x", "after=0", "after=a-1-2", "after=%00", "after=abc-9999999999999999999", "after=abc-01", "after=ABC-1",
-        "type=", "source=", "filter=x", "filter={}", "filter=[1]", 'filter={"sql":"TRUE"}', 'filter={"exact":{}}',
+        "after=x", "after=0", "after=a-1-2", "after=%00", "after=abc-9999999999999999999", "after=abc-01",
+        "after=ABC-1", "type=", "source=", "filter=x", "filter={}", "filter=[1]", 'filter={"sql":"TRUE"}', 'filter={"exact":{}}',
         'filter={"exact":{"type":1}}', 'filter={"all":[]}', 'filter={"exact":{"Type":"a"}}',
         'filter={"exact":{"type":"a"},"prefix":{"type":"a"}}', 'filter={"exact":{"type":"a","type":"b"}}',
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-def test_bad_values_are_400(client, query, accept):
-    if accept == "text/event-stream" and query.startswith(("limit", "wait")):
-        pytest.skip("a stream has neither")
-    reply = client.get(f"/events?{query}", headers={"Accept": accept})
-    assert reply.status_code == 400, reply.text
-    assert reply.headers["content-type"] == "application/problem+json"
+def test_bad_values_are_400(client, query):
+    of_a_stream = [] if query.startswith(("limit", "wait")) else ["text/event-stream"]
+    for accept in ("application/json", *of_a_stream):
+        reply = client.get(f"/events?{query}", headers={"Accept": accept})
+        assert reply.status_code == 400, reply.text
+        assert reply.headers["content-type"] == "application/problem+json"
 
 
 def test_filters_with_too_much_in_them_are_400(client):

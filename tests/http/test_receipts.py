@@ -211,22 +211,6 @@ def test_a_batch_over_its_limit_is_413(client, event):
     assert (reply.status_code, reply.json()["limit"]) == (413, 10)
 
 
-def test_more_than_the_queue_is_503_with_retry_after_and_never_a_false_receipt(client, server, stored, source):
-    def publish(number):
-        return client.post("/events", json={"type": "kept.q", "id": str(number), "source": source})
-
-    with ThreadPoolExecutor(16) as pool:
-        replies = list(pool.map(publish, range(400)))
-    refused = [reply for reply in replies if reply.status_code == 503]
-    taken = sorted(reply.json()["id"] for reply in replies if reply.status_code == 201)
-    assert refused
-    assert len(refused) + len(taken) == 400
-    assert all(int(reply.headers["retry-after"]) >= 1 for reply in refused)
-    assert all("nothing was stored" in reply.json()["detail"] for reply in refused)
-    assert sorted(stored()) == taken
-    assert server.events("store_busy")
-
-
 def test_a_locked_store_is_503_and_recovers_by_itself(client, server):
     database = next(server.config.parent.rglob("events.db"))
     locker = sqlite3.connect(database, isolation_level=None)
@@ -241,3 +225,19 @@ def test_a_locked_store_is_503_and_recovers_by_itself(client, server):
     assert "lock" not in reply.text, "the reason belongs in the log"
     assert any("lock" in entry["error"] for entry in server.events("store_busy"))
     wait_for(lambda: client.post("/events", json={"type": "kept.locked"}).status_code == 201, "recovery")
+
+
+def test_more_than_the_queue_is_503_with_retry_after_and_never_a_false_receipt(client, server, stored, source):
+    def publish(number):
+        return client.post("/events", json={"type": "kept.q", "id": str(number), "source": source})
+
+    with ThreadPoolExecutor(16) as pool:
+        replies = list(pool.map(publish, range(400)))
+    refused = [reply for reply in replies if reply.status_code == 503]
+    taken = sorted(reply.json()["id"] for reply in replies if reply.status_code == 201)
+    assert refused
+    assert len(refused) + len(taken) == 400
+    assert all(int(reply.headers["retry-after"]) >= 1 for reply in refused)
+    assert all("nothing was stored" in reply.json()["detail"] for reply in refused)
+    assert sorted(stored()) == taken
+    assert server.events("store_busy")
