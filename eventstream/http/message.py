@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 import zlib
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,7 +17,6 @@ from eventstream.errors import Reject
 ADMIN = "eventstream.admin"  # environ: set where the request came over the admin socket
 HANDOFF = "eventstream.handoff"  # environ: call it with `take` to get the socket after the head
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-_NO_BODY: dict[str, str] = {}
 MAX_PARAMETERS = 200
 
 
@@ -139,8 +137,3 @@ def answer(req: falcon.Request, resp: falcon.Response, response: Response) -> No
         handoff(response.take, chunked=response.chunked)
     elif response.stream is not None:
         resp.stream = response.stream()
-
-
-def clock() -> float:
-    """Return wall time; the one place where the HTTP room looks at it."""
-    return time.time()

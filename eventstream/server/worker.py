@@ -39,6 +39,7 @@ from eventstream.telemetry.log import get_logger
 log = get_logger("worker")
 
 REPLAYS = 4  # pages of history read at once
+UNDER_WAY = 0.1  # seconds given, while draining, to a request that was sent before we said that we close
 FIRST_WORD = 1.0  # seconds given, while draining, to a new connection to send its request
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 LINGER = 1.0  # seconds given to a peer to read a refusal before its unread body resets the connection
@@ -108,7 +109,7 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
         given_away = False
         try:
             parser = gunicorn_http.get_parser(self.cfg, client, addr)
-            address = listener.getsockname()
+            address = self._addresses[listener]
             while True:
                 if not self._await_request(parser, client):
                     break
@@ -143,11 +144,12 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
         if unreader.buf.tell() or (isinstance(client, ssl.SSLSocket) and client.pending()):
             return True
         used = parser.req_count > 0
+        patience: float = self.timeouts.keep_alive if used else self.timeouts.head
         if used and self.stopping.is_set():
-            return False
+            patience = UNDER_WAY
         self._idle[client] = used
         try:
-            wait_read(client.fileno(), timeout=self.timeouts.keep_alive if used else self.timeouts.head)
+            wait_read(client.fileno(), timeout=patience)
         except TimeoutError:
             return False
         finally:
@@ -171,6 +173,8 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
         certificate = self.app_state.generation.certificate
         if certificate is None and self.cfg.is_ssl:  # gunicorn was given one, not our file
             certificate = Certificate(self.cfg.certfile, self.cfg.keyfile or self.cfg.certfile)
+        # Asked once: a drain closes the sockets under connections that they have just accepted.
+        self._addresses = {sock: sock.getsockname() for sock in self.sockets}
         pool = gevent.pool.Pool(self.worker_connections)
         listeners = [
             Listener(sock, self.handle, pool, certificate, handshake=self.timeouts.head, share=self.cfg.workers > 1)
@@ -194,7 +198,7 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
         began = time.monotonic()
         node.drain()
         while time.monotonic() < began + node.settings.server.drain and (len(pool) or node.hub.sinks):
-            self._end_idle(new_ones=time.monotonic() > began + FIRST_WORD)
+            self._end_idle(time.monotonic() - began)
             self.notify()
             gevent.sleep(0.05)
         log.info("drained", requests_cut=len(pool), streams_cut=len(node.hub.sinks))
@@ -203,10 +207,10 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
         node.observe(0.0)
         node.close()
 
-    def _end_idle(self, *, new_ones: bool) -> None:
-        """End idle connections; one that was just accepted is about to send its first request."""
+    def _end_idle(self, seconds: float) -> None:
+        """End connections that have been idle since the drain began, `seconds` ago."""
         for client, used in list(self._idle.items()):
-            if used or new_ones:
+            if seconds > (UNDER_WAY if used else FIRST_WORD):
                 with suppress(OSError):  # the peer was faster
                     client.shutdown(socket.SHUT_RD)  # wakes its greenlet
 

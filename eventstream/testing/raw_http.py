@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 CHUNK = 65536
 
@@ -40,7 +40,7 @@ class RawClient:
         self._buffer = b""
         self._chunks: bytes | None = None  # of a chunked body: what is received and not yet unwrapped
 
-    def __enter__(self) -> RawClient:
+    def __enter__(self) -> Self:
         """Return the open connection."""
         return self
 

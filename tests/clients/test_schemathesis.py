@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from eventstream.testing.process import ServerProcess
 
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")

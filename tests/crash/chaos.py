@@ -22,10 +22,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eventstream.testing.process import ServerProcess, wait_for
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
-
-from eventstream.testing.process import ServerProcess, wait_for
 
 CONFIG = """
 version: 1
@@ -63,7 +62,8 @@ class Publisher(threading.Thread):
             number += 1
             event = {
                 "specversion": "1.0", "id": f"{self.label}-{number}", "source": f"/{self.label}",
-                "type": TYPES[number % len(TYPES)], "subject": f"s{number % 7}", "data": {"n": number, "pad": "x" * 150},
+                "type": TYPES[number % len(TYPES)], "subject": f"s{number % 7}",
+                "data": {"n": number, "pad": "x" * 150},
             }  # fmt: skip
             while not self._publish(event["id"], json.dumps(event)):
                 if self.stop.wait(0.05):  # paces retries; an unacknowledged event may or may not be stored
@@ -158,10 +158,14 @@ class Subscriber(threading.Thread):
 
     def _websocket(self) -> Iterator[tuple[str, str, str]]:
         url = f"ws://127.0.0.1:{self.server.port}/events/ws?{self.query}&after={self.place}"
-        with connect(url, subprotocols=["cloudevents.json"], compression=None, open_timeout=10, close_timeout=0.2) as socket:
+        with connect(
+            url, subprotocols=["cloudevents.json"], compression=None, open_timeout=10, close_timeout=0.2
+        ) as socket:
             for message in socket:
                 event = json.loads(message)
-                kind = event["type"].removeprefix("eventstream.") if event["type"].startswith("eventstream.") else "event"
+                kind = (
+                    event["type"].removeprefix("eventstream.") if event["type"].startswith("eventstream.") else "event"
+                )
                 yield kind, event["cursor"], event["id"]
 
 
@@ -250,7 +254,9 @@ class Chaos:
         stored = [(offset, json.loads(body)) for offset, body in rows]
         place_of = {event["id"]: offset for offset, event in stored}
         assert len(place_of) == len(stored), "an id is stored twice"
-        acknowledged = {event_id: cursor for publisher in publishers for event_id, cursor in publisher.acknowledged.items()}
+        acknowledged = {
+            event_id: cursor for publisher in publishers for event_id, cursor in publisher.acknowledged.items()
+        }
         for event_id, cursor in acknowledged.items():
             assert event_id in place_of, f"{event_id} was acknowledged and is not in the store"
             assert int(cursor.rpartition("-")[2]) == place_of[event_id], f"{event_id} moved"
@@ -258,7 +264,9 @@ class Chaos:
             wanted = [(offset, event["id"]) for offset, event in stored if _wants(subscriber.query, event)]
             seen = [(int(cursor.rpartition("-")[2]), event_id) for cursor, event_id in subscriber.seen]
             assert not subscriber.gaps, f"{subscriber.label} was told of gaps {subscriber.gaps}"
-            assert seen == wanted, f"{subscriber.label} ({subscriber.output} {subscriber.query}): {_difference(seen, wanted)}"
+            assert seen == wanted, (
+                f"{subscriber.label} ({subscriber.output} {subscriber.query}): {_difference(seen, wanted)}"
+            )
         return {
             "acknowledged": len(acknowledged),
             "stored": len(stored),
@@ -292,5 +300,5 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        print("seed", options.seed)
-        print(Chaos(Path(name), seed=options.seed).run(options.seconds, group_kills=options.group_kills))
+        print("seed", options.seed)  # noqa: T201  # the script prints what it found
+        print(Chaos(Path(name), seed=options.seed).run(options.seconds, group_kills=options.group_kills))  # noqa: T201  # the script prints what it found

@@ -1,6 +1,5 @@
 """An older copy of the history is put back: who had read on is told `gap`, who had not notices nothing."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ def back_up(database, target):
 def put_back(database, copy):
     for left in ("-wal", "-shm"):
         Path(f"{database}{left}").unlink(missing_ok=True)
-    os.replace(copy, database)
+    copy.replace(database)
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["same epoch", "an epoch further"])

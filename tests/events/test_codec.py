@@ -1,5 +1,4 @@
 import pytest
-
 from eventstream.errors import Reject
 from eventstream.events.codec import decode_stored, encode, from_mapping, is_json
 from eventstream.events.event import UNSET, Event
@@ -96,7 +95,8 @@ def test_kinds_of_data_have_fingerprints_of_their_own():
 @pytest.mark.parametrize(
     ("media_type", "expected"),
     [
-        (None, True), ("application/json", True), ("Application/JSON; charset=utf-8", True), ("application/vnd.x+json", True),
+        (None, True), ("application/json", True), ("Application/JSON; charset=utf-8", True),
+        ("application/vnd.x+json", True),
         ("application/jsonl", False), ("text/json", False), ("", False),
     ],
 )  # fmt: skip

@@ -1,5 +1,4 @@
 import pytest
-
 from eventstream.errors import CursorError
 from eventstream.events.cursor import Cursor
 
@@ -13,7 +12,8 @@ def test_a_cursor_is_read_back(cursor):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "a", "-1", "a-", "a--1", "a-01", "a-+1", "a-1 ", " a-1", "a-1\n", "A-1", "a-1-1", "a_b-1", "ä-1", "a-1.0", "a-٣",
+        "", "a", "-1", "a-", "a--1", "a-01", "a-+1", "a-1 ", " a-1", "a-1\n", "A-1", "a-1-1", "a_b-1", "ä-1",
+        "a-1.0", "a-٣",
         "z" * 33 + "-1", f"a-{2**63}", "a-" + "9" * 19, "a-" + "9" * 5000, "\0-1",
     ],
 )  # fmt: skip

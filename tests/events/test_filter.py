@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from eventstream.errors import FilterError
 from eventstream.events.event import Event
 from eventstream.events.filter import EVERYTHING, MAX_VALUES, Filter, parse_filter

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from eventstream.errors import Reject
 from eventstream.events.codec import Form
 from eventstream.events.event import UNSET
@@ -89,8 +88,10 @@ def test_header_values_are_unquoted_once_and_percent_decoded_once(raw, value):
 @pytest.mark.parametrize(
     "raw",
     [
-        "%", "%4", "%GG", "%%41", "a%", "%ff", "%c0%80", "%c0%af", "%e0%80%af", "%f0%80%80%af", "%ed%a0%80", "%ed%bf%bf",
-        "%f4%90%80%80", "%f8%88%80%80%80", "%80", "%e2%82", "\xff", "\xc0\xaf", "%00", "%0A", "%7f", "", '""', "%ef%bf%bf",
+        "%", "%4", "%GG", "%%41", "a%", "%ff", "%c0%80", "%c0%af", "%e0%80%af", "%f0%80%80%af", "%ed%a0%80",
+        "%ed%bf%bf",
+        "%f4%90%80%80", "%f8%88%80%80%80", "%80", "%e2%82", "\xff", "\xc0\xaf", "%00", "%0A", "%7f", "", '""',
+        "%ef%bf%bf",
     ],
 )  # fmt: skip
 def test_overlong_invalid_and_forbidden_values_are_refused(raw):

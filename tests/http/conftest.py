@@ -1,8 +1,7 @@
 import pytest
-
 from eventstream.testing.raw_http import RawClient
 
-BUGS = ("request_failed", "connection_failed", "step_error", "loop_failed", "Error handling request")
+BUGS = ("request_failed", "connection_failed", "step_error", "loop_failed", "input_failed", "Error handling request")
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import pytest
-
 from eventstream.testing.raw_http import RawClient
 
 BODY = b'{"type": "smuggled"}'

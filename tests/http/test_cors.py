@@ -1,6 +1,5 @@
 import httpx
 import pytest
-
 from eventstream.testing.process import ServerProcess
 
 ANY, NAMED = "any", "named"

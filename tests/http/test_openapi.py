@@ -47,7 +47,9 @@ def judge(document, schema, value):
 def answer_of(document, path, method, reply):
     """Return the documented answer that fits a reply, its body judged."""
     operation = document["paths"][path][method]
-    answer = resolve(document, operation["responses"].get(str(reply.status_code), operation["responses"].get("default")))
+    answer = resolve(
+        document, operation["responses"].get(str(reply.status_code), operation["responses"].get("default"))
+    )
     kind = reply.headers.get("content-type", "").partition(";")[0]
     schema = answer.get("content", {}).get(kind, {}).get("schema")
     if schema is not None and kind.endswith("json"):
@@ -141,7 +143,8 @@ def test_the_schema_refuses_what_the_server_refuses(document, client, fault):
 @pytest.mark.parametrize(
     "text",
     [
-        '{"exact": {"type": "a"}}', '{"prefix": {"source": "/a", "subject": "b"}}', '{"not": {"suffix": {"type": "a"}}}',
+        '{"exact": {"type": "a"}}', '{"prefix": {"source": "/a", "subject": "b"}}',
+        '{"not": {"suffix": {"type": "a"}}}',
         '{"all": [{"exact": {"type": "a"}}]}', '{"any": [{"exact": {"ext": "a"}}, {"prefix": {"id": "a"}}]}',
     ],
 )  # fmt: skip

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-
 from eventstream.testing.process import ServerProcess, wait_for
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
@@ -63,7 +62,7 @@ def source(request):
 @pytest.fixture
 def event(source):
     """Return a function that makes an event of this test's source."""
-    return lambda id, **changes: {"specversion": "1.0", "id": id, "source": source, "type": "kept.x", **changes}
+    return lambda name, **changes: {"specversion": "1.0", "id": name, "source": source, "type": "kept.x", **changes}
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_others_run_between_many_sends(room):
     peers = [room.subscribe() for _ in range(3 * hub_module.SENDS_BETWEEN_PAUSES + 2)]
     room.turn()
     before = room.world.pauses
-    room.world.paused = lambda: peers[-1].subscription.cancel()
+    room.world.paused = peers[-1].subscription.cancel
     room.hub.announce(passing(1))
     room.turn()
     assert room.world.pauses - before >= 3

@@ -2,6 +2,7 @@
 
 import random
 import time
+from functools import partial
 
 import pytest
 from eventstream.components.store import Keep
@@ -25,7 +26,7 @@ class Subscriber:
     def __init__(self, room, chance):
         self.chance = chance
         self.filter = chance.choice(FILTERS)
-        kind = chance.choice([Quota, Records])
+        kind = chance.choice([Quota, partial(Records, record=1500)])
         head = room.store.head()
         self.start = head if chance.random() < 0.3 else chance.randint(max(0, head - 3000), head)
         self.peer = room.subscribe(
@@ -61,49 +62,74 @@ class Subscriber:
         return wanted[position:]
 
 
+class World:
+    """A room and everybody in it; `move` does one thing by chance."""
+
+    def __init__(self, seed):
+        self.chance = random.Random(seed)
+        self.room = Room(
+            tail_bytes=self.chance.choice([2000, 20_000, 1 << 20]), keep=Keep(events=self.chance.choice([500, 10**6]))
+        )
+        self.history = {}
+        self.subscribers = []
+        self.moves = [self.append] * 5 + [self.read] * 4 + [self.pump] * 3 + [self.serve] * 2
+        self.moves += [self.join, self.join, self.leave, self.trim, self.tick, self.read_in_between]
+
+    def move(self):
+        self.chance.choice(self.moves)()
+
+    def append(self):
+        chance, room = self.chance, self.room
+        count = chance.choice([1, 1, 2, 5, 200])
+        type_ = chance.choice(["a", "ab", "b", "c"]) if chance.random() < 0.99 else "rare"
+        subject, size = chance.choice([None, "s1", "s22", "s3"]), chance.choice([0, 0, 100, 3000])
+        offsets = room.append(count, type=type_, subject=subject, size=size, deliver=chance.random() < 0.95)
+        place = offsets[0] - 1
+        while place < offsets[-1]:
+            page = room.store.read(place, count)
+            self.history.update((record.offset, record) for record in page.records)
+            place = page.next
+
+    def join(self):
+        if len(self.subscribers) < 25:
+            self.subscribers.append(Subscriber(self.room, self.chance))
+
+    def leave(self):
+        if len(self.subscribers) > 5:
+            gone = self.subscribers.pop(self.chance.randrange(len(self.subscribers)))
+            self.room.hub.sinks.lose(gone.peer.sink, "test")
+
+    def trim(self):
+        self.room.store.trim()
+
+    def tick(self):
+        self.room.world.clock += 1.0
+
+    def read(self):
+        if self.subscribers:
+            self.chance.choice(self.subscribers).read(self.room)
+
+    def read_in_between(self):
+        """Somebody acts wherever the runtime lets others run."""
+        self.room.world.paused = self.read
+
+    def pump(self):
+        self.room.hub.pump()
+
+    def serve(self):
+        if self.room.hub.catch_up.behind:
+            self.room.replay.serve(self.room.hub.catch_up.behind.popleft())
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_every_subscriber_gets_the_store_s_sequence(seed):
-    chance = random.Random(seed)
-    room = Room(tail_bytes=chance.choice([2000, 20_000, 1 << 20]), keep=Keep(events=chance.choice([500, 10**6])))
-    history, subscribers, gone = {}, [], []
+    world = World(seed)
     end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        move = chance.random()
-        if move < 0.25:
-            count = chance.choice([1, 1, 2, 5, 200])
-            type_ = chance.choice(["a", "ab", "b", "c"]) if chance.random() < 0.99 else "rare"
-            offsets = room.append(
-                count, type=type_, subject=chance.choice([None, "s1", "s22", "s3"]), size=chance.choice([0, 0, 100, 3000]),
-                deliver=chance.random() < 0.95,
-            )  # fmt: skip
-            place = offsets[0] - 1
-            while place < offsets[-1]:
-                page = room.store.read(place, count)
-                history.update((record.offset, record) for record in page.records)
-                place = page.next
-        elif move < 0.35 and len(subscribers) < 25:
-            subscribers.append(Subscriber(room, chance))
-        elif move < 0.38 and subscribers:
-            gone.append(subscribers.pop(chance.randrange(len(subscribers))))
-            room.hub.sinks.lose(gone[-1].peer.sink, "test")
-        elif move < 0.42:
-            room.store.trim()
-        elif move < 0.45:
-            room.world.clock += 1.0
-        elif move < 0.55 and subscribers:  # somebody acts wherever the runtime lets others run
-            busy = chance.choice(subscribers)
-            room.world.paused = lambda busy=busy: busy.read(room)
-        elif move < 0.75 and subscribers:
-            chance.choice(subscribers).read(room)
-        elif move < 0.9:
-            room.hub.pump()
-        elif room.hub.catch_up.behind:
-            room.replay.serve(room.hub.catch_up.behind.popleft())
-    for subscriber in subscribers:
+    while time.monotonic() < end or len(world.history) < 200 or len(world.subscribers) < 6:
+        world.move()
+    for subscriber in world.subscribers:
         subscriber.peer.connection.allowed = 1 << 40
-    room.settle()
-    for subscriber in subscribers:
-        assert subscriber.judge(history) == []
-    assert len(history) > 200
-    assert len(subscribers) > 5
-    room.close()
+    world.room.settle()
+    for subscriber in world.subscribers:
+        assert subscriber.judge(world.history) == []
+    world.room.close()

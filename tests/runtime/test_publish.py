@@ -109,11 +109,14 @@ def house():
     house.store.close()
 
 
+def kind(result):
+    if result is UNPUBLISHED:
+        return "unpublished"
+    return result.status if isinstance(result, Reject) else type(result).__name__
+
+
 def kinds(results):
-    return [
-        "unpublished" if result is UNPUBLISHED else type(result).__name__ if not isinstance(result, Reject) else result.status
-        for result in results
-    ]  # fmt: skip
+    return [kind(result) for result in results]
 
 
 def test_a_mixed_batch_is_committed_together_in_its_own_order(house):

@@ -2,10 +2,9 @@ import ssl
 import subprocess
 
 import pytest
-
 from eventstream.testing.process import ServerProcess
 
-BUGS = ("request_failed", "connection_failed", "step_error", "loop_failed", "Error handling request")
+BUGS = ("request_failed", "connection_failed", "step_error", "loop_failed", "input_failed", "Error handling request")
 SHORT = """
 version: 1
 server:

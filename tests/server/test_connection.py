@@ -1,10 +1,10 @@
 import os
+import select
 import socket
 import ssl
 import threading
 
 import pytest
-
 from eventstream.server.connection import PlainConnection, TlsConnection, connection_of
 
 
@@ -176,7 +176,7 @@ def test_junk_instead_of_tls_is_a_lost_connection(tls_pair):
     with raw:
         raw.setblocking(True)
         raw.sendall(b"\x17\x03\x03\x00\x20" + b"junk" * 8)
+    select.select([connection.fileno()], [], [], 10)
     with pytest.raises(ConnectionError):
-        while connection.recv(10) is None:
-            pass
+        connection.recv(10)
     connection.close()

@@ -2,11 +2,10 @@ import json
 import socket
 
 import pytest
-from gunicorn.http import errors
-
 from eventstream.server.errors import write_problem
 from eventstream.telemetry.bounded import Bounded
 from eventstream.telemetry.log import get_logger
+from gunicorn.http import errors
 
 CASES = [
     (errors.LimitRequestLine(10, 5), 414),
@@ -51,10 +50,13 @@ def test_what_the_parser_refuses_is_a_problem_that_repeats_nothing(error, status
 def test_every_error_of_gunicorn_s_parser_is_one_we_answer():
     """A new kind in a later gunicorn should be looked at before it is a 400."""
     known = {
-        "ChunkMissingTerminator", "ConfigurationProblem", "ExpectationFailed", "ForbiddenProxyRequest", "InvalidChunkExtension",
+        "ChunkMissingTerminator", "ConfigurationProblem", "ExpectationFailed", "ForbiddenProxyRequest",
+        "InvalidChunkExtension",
         "InvalidChunkSize", "InvalidH2CPreface", "InvalidHTTPVersion", "InvalidHeader", "InvalidHeaderName",
-        "InvalidProxyHeader", "InvalidProxyLine", "InvalidRequestLine", "InvalidRequestMethod", "InvalidResponseHeader",
-        "InvalidResponseHeaderName", "InvalidSchemeHeaders", "LimitRequestHeaders", "LimitRequestLine", "ObsoleteFolding",
+        "InvalidProxyHeader", "InvalidProxyLine", "InvalidRequestLine", "InvalidRequestMethod",
+        "InvalidResponseHeader",
+        "InvalidResponseHeaderName", "InvalidSchemeHeaders", "LimitRequestHeaders", "LimitRequestLine",
+        "ObsoleteFolding",
         "UnsupportedTransferCoding",
     }  # fmt: skip
     found = {

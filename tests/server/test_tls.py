@@ -3,7 +3,6 @@ import socket
 import ssl
 
 import pytest
-
 from eventstream.testing.process import wait_for
 from eventstream.testing.raw_http import RawClient
 
@@ -102,11 +101,10 @@ def test_a_peer_that_leaves_is_noticed(tls_server, trust):
         return sum(float(line.split()[-1]) for line in lines if line.startswith("eventstream_subscribers{"))
 
     wait_for(lambda: subscribers() == 0, "the streams of other tests to be gone")
-    stream = RawClient(tls_server.port, tls=trust)
-    open_stream(stream)
-    wait_for(lambda: subscribers() == 1, "the stream to be counted")
-    stream.socket.shutdown(socket.SHUT_RDWR)
-    stream.socket.close()
+    with RawClient(tls_server.port, tls=trust) as stream:
+        open_stream(stream)
+        wait_for(lambda: subscribers() == 1, "the stream to be counted")
+        stream.socket.shutdown(socket.SHUT_RDWR)
     wait_for(lambda: subscribers() == 0, "the stream to be gone")
 
 

@@ -6,9 +6,8 @@ import sys
 
 import httpx
 import pytest
-from httpx_sse import connect_sse
-
 from eventstream.testing.process import wait_for
+from httpx_sse import connect_sse
 
 CONFIG = """
 version: 1
