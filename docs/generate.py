@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 import yaml
+
 from eventstream.cli.main import BUILT_IN
 from eventstream.components.command import Command
 from eventstream.components.component import Duration, Rate, Size

@@ -15,6 +15,9 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
+
 from eventstream import (
     Config,
     ConfigError,
@@ -32,8 +35,6 @@ from eventstream import (
     Step,
     hookimpl,
 )
-from nacl.exceptions import BadSignatureError
-from nacl.signing import VerifyKey
 
 KIND = "standard-webhooks"
 MAX_ITEMS = 32  # signatures in one header

@@ -24,8 +24,8 @@ PAGE = 1000
 class Export(Command):
     """Write the stored events in their order, each as a CloudEvent in JSON on a line of its own.
 
-    What was stored and never delivered is left out; with --hidden it is written too, marked by the
-    extension attribute `eventstreamhidden`, which import takes off again.
+    What was stored and never delivered is written too, marked by the extension attribute
+    `eventstreamhidden`, which import takes off again; --delivered leaves it out.
     """
 
     name = "export"
@@ -34,7 +34,7 @@ class Export(Command):
         """Declare arguments."""
         parser.add_argument("--output", metavar="FILE", help="a new file to write to (default: standard output)")
         parser.add_argument("--after", metavar="CURSOR", help="begin behind this place (default: the earliest)")
-        parser.add_argument("--hidden", action="store_true", help="also the events that were not delivered")
+        parser.add_argument("--delivered", action="store_true", help="only the events that were delivered")
         config_argument(parser)
 
     def run(self, arguments: Namespace) -> int:
@@ -42,7 +42,7 @@ class Export(Command):
         with open_store(arguments, read_only=True) as store:
             after = _place(store, arguments.after)
             with _output(arguments.output) as file:
-                for record in _records(store, after, hidden=arguments.hidden):
+                for record in _records(store, after, hidden=not arguments.delivered):
                     file.write(_line(record))
         return 0
 

@@ -55,7 +55,6 @@ class Services(Protocol):
         """Count something for the metric `eventstream_counts_total{what="…"}`; `what` is one of a few fixed words."""
 
 
-
 class Component:
     """Anything a plugin adds by name. Subclass Step, Store, Output, Route or Command instead."""
 

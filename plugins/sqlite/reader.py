@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+
 from eventstream import Epoch, Filter, Page, Record, StoreBusy
 
 from . import schema

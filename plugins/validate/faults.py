@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jsonschema_rs
+
 from eventstream import Fault
 
 _TEXTS = {

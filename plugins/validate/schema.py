@@ -8,6 +8,10 @@ from urllib.parse import urljoin
 import jsonschema
 import jsonschema_rs
 import msgspec
+from jsonschema_specifications import REGISTRY as METASCHEMAS  # type: ignore[import-untyped]  # it ships no types
+from referencing import Registry, Resource
+from referencing.exceptions import Unresolvable
+
 from eventstream import Fault
 from eventstream_plugins.validate.dialects import (
     COMPILERS,
@@ -22,9 +26,6 @@ from eventstream_plugins.validate.dialects import (
 )
 from eventstream_plugins.validate.faults import compiled_faults, fault, pointer
 from eventstream_plugins.validate.folder import Folder
-from jsonschema_specifications import REGISTRY as METASCHEMAS  # type: ignore[import-untyped]  # it ships no types
-from referencing import Registry, Resource
-from referencing.exceptions import Unresolvable
 
 MAX_FAULTS = 20
 MAX_EXPLAINED = 64 * 1024  # bytes of data up to which jsonschema explains; larger is left to the compiled judge

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
+
 from eventstream import Fault, JsonError, Meta, Reject, decode_json
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]

@@ -3,8 +3,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import eventstream
 import pytest
+
+import eventstream
 
 API = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 HEAVY = {"falcon", "gevent", "gunicorn", "nacl", "jsonschema", "wsproto", "yaml"}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from clients.cutting_proxy import CuttingProxy
 from clients.lines import Lines
+
 from eventstream.testing.process import ServerProcess
 
 HERE = Path(__file__).parent

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from crash.stream import Publisher, Stream
+
 from eventstream.testing.process import ServerProcess, wait_for
 
 CONFIG = """

@@ -5,8 +5,9 @@ import time
 
 import httpx
 import pytest
-from eventstream.testing.process import wait_for
 from httpx_sse import connect_sse
+
+from eventstream.testing.process import wait_for
 
 CONFIG = """
 worker_processes 1;

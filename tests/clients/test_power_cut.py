@@ -12,6 +12,7 @@ import subprocess
 
 import pytest
 from crash.stream import Publisher, Stream
+
 from eventstream.testing.process import ServerProcess
 
 EVENTS = 200

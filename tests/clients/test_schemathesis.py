@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from eventstream.testing.process import ServerProcess
 
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")

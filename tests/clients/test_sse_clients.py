@@ -4,6 +4,7 @@ import json
 
 import httpx
 import pytest
+
 from eventstream.testing.process import wait_for
 
 CLIENTS = {

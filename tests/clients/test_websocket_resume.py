@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+
 from eventstream.testing.process import wait_for
 
 CLIENTS = {

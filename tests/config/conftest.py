@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import pluggy
 import pytest
+
 from eventstream import Config, Duration, Meta, Output, Problem, Rate, Step, Store, hookimpl
 from eventstream.config.build import load_settings
 from eventstream.errors import ConfigError

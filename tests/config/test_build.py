@@ -1,6 +1,7 @@
 import hashlib
 
 import pytest
+
 from eventstream import Duration
 from eventstream.errors import ConfigError
 

@@ -2,6 +2,7 @@ from typing import Annotated
 
 import pluggy
 import pytest
+
 from eventstream import Config, ConfigError, Meta, Problem, Step, hookimpl
 from eventstream.config.build import load_settings
 from eventstream.hooks import specs

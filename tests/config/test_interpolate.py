@@ -1,4 +1,5 @@
 import pytest
+
 from eventstream.config.interpolate import MAX_FILE, Interpolation
 from eventstream.config.loader import parse
 

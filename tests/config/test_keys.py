@@ -1,4 +1,5 @@
 import pytest
+
 from eventstream.errors import ConfigError
 
 BASE = "version: 1\nstore: {disk: {path: x}}\noutputs: [sse]\npipelines: [{name: a, steps: [persist]}]\nkeys:\n"

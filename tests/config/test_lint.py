@@ -1,4 +1,5 @@
 import pytest
+
 from eventstream.config.lint import covers
 from eventstream.events.filter import Filter
 

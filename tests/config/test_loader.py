@@ -1,4 +1,5 @@
 import pytest
+
 from eventstream.config.loader import MAX_NODES, MAX_TEXT, Place, parse, pointer, read_text
 from eventstream.errors import ConfigError
 

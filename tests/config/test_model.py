@@ -1,4 +1,5 @@
 import pytest
+
 from eventstream import Duration, Rate, Size
 from eventstream.config.model import Bind, Network, Origin
 

@@ -6,6 +6,7 @@ import jsonschema
 import pluggy
 import pytest
 import yaml
+
 from eventstream.config.schema import file_schema, render
 from eventstream.hooks import specs
 from eventstream.hooks.catalogue import build_catalogue

@@ -2,6 +2,7 @@ from typing import Annotated, Literal
 
 import jsonschema
 import pytest
+
 from eventstream import Config, Duration, Meta, Rate, Size
 from eventstream.config.model import Bind
 from eventstream.config.type_schema import INTERPOLATION, schema_of, takes_nothing, value_schema

@@ -1,4 +1,5 @@
 import pytest
+
 from eventstream.errors import ConfigError
 
 FRAME = """\

@@ -5,12 +5,13 @@ import time
 from datetime import UTC, datetime
 
 import msgspec
+from nacl.public import PrivateKey
+from standardwebhooks import Webhook
+
 from eventstream import Context, Form, Key, Request
 from eventstream.testing.step_contract import StepContract
 from eventstream.testing.step_runner import installed, plain_node
 from eventstream_plugins.encrypt import open_envelope
-from nacl.public import PrivateKey
-from standardwebhooks import Webhook
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 PRIVATE = bytes(PrivateKey.from_seed(bytes(32)))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from eventstream import Store
 from eventstream.hooks.catalogue import build_catalogue
 from eventstream.hooks.manager import load_plugins

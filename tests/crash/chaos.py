@@ -22,9 +22,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eventstream.testing.process import ServerProcess, wait_for
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
+
+from eventstream.testing.process import ServerProcess, wait_for
 
 CONFIG = """
 version: 1

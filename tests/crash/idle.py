@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from crash.stalled import CONFIG, descriptors, memory, open_streams, publish, raise_limit
+
 from eventstream.testing.process import ServerProcess, wait_for
 
 POOLED = 24  # the store keeps a connection for each of the reads that were once under way together

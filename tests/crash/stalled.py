@@ -190,6 +190,8 @@ def run(
         beside.join(120)
         peak = memory(worker, "VmHWM") - before
         began = time.monotonic()
+        for sock in stuck:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         healed = Readers(stuck, events)
         healed.start()
         healed.join(600)

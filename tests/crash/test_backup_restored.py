@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from crash.stream import Publisher, Stream
+
 from eventstream.testing.services import PlainServices
 from eventstream_plugins.sqlite import Sqlite
 

@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 from crash.stream import Publisher, Stream
+
 from eventstream.testing.process import wait_for
 
 SMALL = 300_000  # bytes a file may have

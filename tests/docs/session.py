@@ -23,6 +23,7 @@ import threading
 from pathlib import Path
 
 from docs.markdown import ROOT, Block
+
 from eventstream.testing.process import ServerProcess, wait_for
 
 KINDS = {

@@ -2,6 +2,7 @@ import re
 
 import pytest
 from docs.markdown import PAGES, ROOT, blocks
+
 from eventstream.cli.main import BUILT_IN
 from eventstream.hooks.catalogue import build_catalogue
 from eventstream.hooks.manager import load_plugins

@@ -3,6 +3,7 @@ import shutil
 import urllib.request
 
 from docs.markdown import ROOT
+
 from eventstream.testing.process import ServerProcess
 
 

@@ -10,6 +10,7 @@ import shutil
 import pytest
 import yaml
 from docs.markdown import PAGES, ROOT, blocks
+
 from eventstream.config.build import load_settings
 from eventstream.errors import ConfigError
 from eventstream.hooks.catalogue import build_catalogue

@@ -1,4 +1,5 @@
 import pytest
+
 from eventstream.events.attributes import fault_in, is_timestamp, timestamp
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from eventstream.errors import Reject
 from eventstream.events.codec import decode_stored, encode, from_mapping, is_json
 from eventstream.events.event import UNSET, Event

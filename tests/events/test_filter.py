@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from eventstream.errors import FilterError
 from eventstream.events.event import Event
 from eventstream.events.filter import EVERYTHING, MAX_VALUES, Filter, parse_filter

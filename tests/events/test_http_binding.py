@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from eventstream.errors import Reject
 from eventstream.events.codec import Form
 from eventstream.events.event import UNSET

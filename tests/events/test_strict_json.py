@@ -2,6 +2,7 @@ import json
 import time
 
 import pytest
+
 from eventstream.events.strict_json import JsonError, canonical, decode, encode
 
 

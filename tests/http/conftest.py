@@ -1,4 +1,5 @@
 import pytest
+
 from eventstream.testing.raw_http import RawClient
 
 BUGS = ("request_failed", "connection_failed", "step_error", "loop_failed", "input_failed", "Error handling request")

@@ -1,4 +1,5 @@
 import pytest
+
 from eventstream.testing.raw_http import RawClient
 
 BODY = b'{"type": "smuggled"}'

@@ -1,5 +1,6 @@
 import httpx
 import pytest
+
 from eventstream.testing.process import ServerProcess
 
 ANY, NAMED = "any", "named"

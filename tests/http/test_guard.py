@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+
 from eventstream.components.component import convert
 from eventstream.config.model import Server
 from eventstream.errors import Reject

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+
 from eventstream.testing.process import ServerProcess, wait_for
 
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}

@@ -3,11 +3,12 @@ import json
 
 import nacl.bindings
 import pytest
+from nacl.public import PrivateKey, SealedBox
+from nacl.secret import SecretBox
+
 from eventstream import UNSET, ConfigError, Event, Key, encode
 from eventstream.testing.step_runner import installed
 from eventstream_plugins.encrypt import EnvelopeError, open_envelope
-from nacl.public import PrivateKey, SealedBox
-from nacl.secret import SecretBox
 
 PRIVATE = PrivateKey(bytes(range(32)))
 OTHER = PrivateKey(bytes(range(1, 33)))

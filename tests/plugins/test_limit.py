@@ -2,6 +2,7 @@ import base64
 import re
 
 import pytest
+
 from eventstream import Event, Rate, Reject
 from eventstream.testing.step_runner import installed
 

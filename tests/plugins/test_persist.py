@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+
 from eventstream.testing.step_runner import installed
 
 

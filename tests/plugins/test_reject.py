@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+
 from eventstream import Event, Reject
 
 

@@ -1,4 +1,5 @@
 import pytest
+
 from eventstream import Event, Reject
 from eventstream.testing.step_runner import installed
 

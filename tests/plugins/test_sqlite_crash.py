@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+
 from eventstream import Cursor
 from eventstream.testing import other_process
 from eventstream.testing.deadline import wait_until

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from eventstream import ConfigError, Receipt, StoreBusy
 from eventstream.testing.other_process import make_entry
 from eventstream.testing.services import PlainServices

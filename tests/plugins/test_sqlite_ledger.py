@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+
 from eventstream import StoreBusy
 from eventstream.testing import other_process
 from eventstream.testing.deadline import Clock

@@ -3,6 +3,7 @@ import stat
 import threading
 
 import pytest
+
 from eventstream import ConfigError, StoreBusy
 from eventstream.testing.other_process import make_entry
 from eventstream.testing.services import PlainServices

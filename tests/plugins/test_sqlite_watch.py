@@ -1,6 +1,7 @@
 import socket
 
 import pytest
+
 from eventstream.testing.deadline import wait_until
 from eventstream_plugins.sqlite import peers as peers_module
 from eventstream_plugins.sqlite.watch import Watch

@@ -2,6 +2,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+
 from eventstream import Receipt, StoreBusy
 from eventstream.testing.deadline import wait_until
 from eventstream.testing.other_process import make_entry

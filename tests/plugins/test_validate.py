@@ -2,6 +2,7 @@ import json
 import time
 
 import pytest
+
 from eventstream import UNSET, ConfigError, Event, Reject
 from eventstream.testing.step_runner import installed
 

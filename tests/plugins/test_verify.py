@@ -5,10 +5,11 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from eventstream import ConfigError, Event, Form, Key, Reject, Request
-from eventstream.testing.step_runner import installed
 from nacl.signing import SigningKey
 from standardwebhooks import Webhook
+
+from eventstream import ConfigError, Event, Form, Key, Reject, Request
+from eventstream.testing.step_runner import installed
 
 # The vectors of Standard Webhooks 1.0.0.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

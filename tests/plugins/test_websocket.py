@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pluggy
 import pytest
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+
 from eventstream import Form, Reject, Request, Step, StoreBusy, from_mapping
 from eventstream.components.store import Keep
 from eventstream.config.model import Limits, PipelineSpec, Server, Settings, StepSpec
@@ -19,8 +22,6 @@ from eventstream_plugins.fan_out import FanOut
 from eventstream_plugins.memory import Memory
 from eventstream_plugins.persist import Persist
 from eventstream_plugins.websocket import WebSocket
-from wsproto.connection import Connection, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 SOURCE = "/tests"
 REFERENCE = Path(__file__).parents[2] / "docs/reference/websocket.md"

@@ -1,8 +1,9 @@
 """Events that are in no store: at most once, under the present place, bounded."""
 
+from runtime.hub_room import Quota
+
 from eventstream.components.store import Record
 from eventstream.runtime import hub as hub_module
-from runtime.hub_room import Quota
 
 
 def passing(number, type="t"):

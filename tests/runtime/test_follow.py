@@ -3,11 +3,12 @@
 import threading
 import time
 
+from runtime.hub_room import Room
+
 from eventstream.components.output import Start
 from eventstream.components.store import Keep
 from eventstream.runtime import follow
 from eventstream_plugins.sse import PLAIN
-from runtime.hub_room import Room
 
 
 def frames_of(room, start=None, heartbeat=0.02, count=1):

@@ -1,4 +1,6 @@
 import pytest
+from runtime.hub_room import Quota, Records
+
 from eventstream.components.store import Keep
 from eventstream.errors import FilterError, StoreBusy
 from eventstream.events.filter import Filter
@@ -6,7 +8,6 @@ from eventstream.runtime import group as groups
 from eventstream.runtime import hub as hub_module
 from eventstream_plugins.memory import Memory
 from eventstream_plugins.sse import NAMED, PLAIN
-from runtime.hub_room import Quota, Records
 
 
 def frame_of(room, offset):

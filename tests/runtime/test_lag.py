@@ -1,10 +1,11 @@
 """Subscribers that fall behind: healed from the tail and the store, told what is lost, and bounded."""
 
 import pytest
+from runtime.hub_room import Quota
+
 from eventstream.components.store import Keep
 from eventstream.runtime import replay, sink, sinks
 from eventstream_plugins.sse import PLAIN
-from runtime.hub_room import Quota
 
 PLENTY = 1 << 30
 

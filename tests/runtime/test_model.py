@@ -5,9 +5,10 @@ import time
 from functools import partial
 
 import pytest
+from runtime.hub_room import Quota, Records, Room
+
 from eventstream.components.store import Keep
 from eventstream.events.filter import Filter
-from runtime.hub_room import Quota, Records, Room
 
 SECONDS = 0.7  # for each seed
 FILTERS = [

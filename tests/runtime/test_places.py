@@ -1,6 +1,7 @@
 """Cursors over restarts and restored copies, with the real store that has both."""
 
 import pytest
+
 from eventstream.components.store import Entry, Keep
 from eventstream.errors import Reject
 from eventstream.runtime.places import Places

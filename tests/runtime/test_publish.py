@@ -2,6 +2,8 @@
 
 import pluggy
 import pytest
+from runtime.hub_room import World
+
 from eventstream import Drop, Form, Reject, Step, StepError, StoreBusy, from_mapping
 from eventstream.components.output import Sent, Stored
 from eventstream.components.store import Keep
@@ -15,7 +17,6 @@ from eventstream.telemetry.metrics import Metrics
 from eventstream_plugins.fan_out import FanOut
 from eventstream_plugins.memory import Memory
 from eventstream_plugins.persist import Persist
-from runtime.hub_room import World
 
 
 class Judge(Step):

@@ -1,10 +1,11 @@
 """Heartbeats, the drain, and that nothing of anybody stays behind."""
 
 import pytest
+from runtime.hub_room import Quota
+
 from eventstream.events.filter import Filter
 from eventstream.runtime import hub as hub_module
 from eventstream_plugins.sse import PLAIN
-from runtime.hub_room import Quota
 
 IDLE = b":\n"
 PLENTY = 1 << 30

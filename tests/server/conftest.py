@@ -2,6 +2,7 @@ import ssl
 import subprocess
 
 import pytest
+
 from eventstream.testing.process import ServerProcess
 
 BUGS = ("request_failed", "connection_failed", "step_error", "loop_failed", "input_failed", "Error handling request")

@@ -5,6 +5,7 @@ import ssl
 import threading
 
 import pytest
+
 from eventstream.server.connection import PlainConnection, TlsConnection, connection_of
 
 

@@ -2,10 +2,11 @@ import json
 import socket
 
 import pytest
+from gunicorn.http import errors
+
 from eventstream.server.errors import write_problem
 from eventstream.telemetry.bounded import Bounded
 from eventstream.telemetry.log import get_logger
-from gunicorn.http import errors
 
 CASES = [
     (errors.LimitRequestLine(10, 5), 414),

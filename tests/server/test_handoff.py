@@ -1,5 +1,6 @@
 import gevent
 import pytest
+
 from eventstream.errors import Reject
 from eventstream.http.message import HANDOFF
 from eventstream.server.handoff import BoundedInput, offer

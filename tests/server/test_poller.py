@@ -5,8 +5,9 @@ import socket
 
 import gevent
 import pytest
-from eventstream.server.poller import Poller
 from runtime.hub_room import Room
+
+from eventstream.server.poller import Poller
 
 
 class Polled(Room):

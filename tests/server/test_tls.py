@@ -3,6 +3,7 @@ import socket
 import ssl
 
 import pytest
+
 from eventstream.testing.process import wait_for
 from eventstream.testing.raw_http import RawClient
 

@@ -4,14 +4,15 @@ import inspect
 import socket
 
 import pytest
-from eventstream.server.worker import EventStreamWorker
-from eventstream.testing.raw_http import RawClient
 from gunicorn import http as gunicorn_http
 from gunicorn.config import Config
 from gunicorn.http import wsgi as gunicorn_wsgi
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
+
+from eventstream.server.worker import EventStreamWorker
+from eventstream.testing.raw_http import RawClient
 
 REQUEST = b"POST /events?a=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabcREST"
 

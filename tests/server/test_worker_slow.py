@@ -4,6 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from eventstream.testing.process import wait_for
 from eventstream.testing.raw_http import RawClient
 

@@ -6,8 +6,9 @@ import sys
 
 import httpx
 import pytest
-from eventstream.testing.process import wait_for
 from httpx_sse import connect_sse
+
+from eventstream.testing.process import wait_for
 
 CONFIG = """
 version: 1

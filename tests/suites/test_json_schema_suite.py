@@ -13,11 +13,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from jsonschema_specifications import REGISTRY
+from referencing.exceptions import NoSuchResource
+
 from eventstream_plugins.validate.dialects import DRAFTS, SchemaError
 from eventstream_plugins.validate.folder import Folder
 from eventstream_plugins.validate.schema import Schema
-from jsonschema_specifications import REGISTRY
-from referencing.exceptions import NoSuchResource
 
 SDIST = "jsonschema-4.26.0"
 FOLDERS = {2020: "draft2020-12", 2019: "draft2019-09", 7: "draft7", 6: "draft6", 4: "draft4"}

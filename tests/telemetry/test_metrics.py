@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from eventstream.telemetry.metrics import MAX_FINGERPRINTS, MAX_LABELS, Metrics, forget_worker
 
 WORKERS = """

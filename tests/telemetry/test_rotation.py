@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from eventstream.telemetry.rotation import SharedFile
 from eventstream.testing.process import wait_for
 

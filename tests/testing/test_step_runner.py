@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+
 from eventstream import ConfigError, Drop, Event, Reject, Step, StepError
 from eventstream.testing.step_runner import StepRunner
 

@@ -3,12 +3,13 @@ import struct
 import tracemalloc
 
 import pytest
-from eventstream.wire import websocket
-from eventstream.wire.websocket import Binary, Close, Ping, Pong, Reader, Text, WebSocketError
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, TextMessage
 from wsproto.events import Ping as PingEvent
 from wsproto.events import Pong as PongEvent
+
+from eventstream.wire import websocket
+from eventstream.wire.websocket import Binary, Close, Ping, Pong, Reader, Text, WebSocketError
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import base64
 
 import pytest
+
 from eventstream.errors import Reject
 from eventstream.wire.websocket_handshake import accept, accept_key, is_upgrade
 

@@ -1,5 +1,6 @@
-from eventstream.testing.step_contract import StepContract
 from eventstream_redact import Redact
+
+from eventstream.testing.step_contract import StepContract
 
 
 def test_named_fields_are_removed(run_steps):

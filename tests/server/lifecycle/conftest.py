@@ -9,6 +9,7 @@ from http.client import HTTPConnection
 
 import httpx
 import pytest
+
 from eventstream.testing.process import wait_for
 
 

@@ -7,6 +7,7 @@ import subprocess
 
 import httpx
 import pytest
+
 from eventstream.testing.process import wait_for
 
 SCHEMA = {"type": "object", "required": ["total"], "properties": {"total": {"type": "number"}}}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from eventstream.testing.process import wait_for
 
 SLOW = '''

@@ -4,8 +4,9 @@ import json
 
 import httpx
 import pytest
-from eventstream.testing.process import ServerProcess, wait_for
 from httpx_sse import connect_sse
+
+from eventstream.testing.process import ServerProcess, wait_for
 
 SECRET = "cGxhbnRlZC1zZWNyZXQtcGxhbnRlZC1zZWNyZXQ="  # base64 of a text; the key of the shop
 CONFIG = """

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from eventstream.testing.process import wait_for
 from httpx_sse import connect_sse
+
+from eventstream.testing.process import wait_for
 
 CONFIG = """
 version: 1

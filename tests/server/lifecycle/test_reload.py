@@ -9,6 +9,7 @@ import threading
 
 import httpx
 import pytest
+
 from eventstream.testing.process import wait_for
 
 CONFIG = """
