@@ -22,7 +22,18 @@ from eventstream.components.output import (
     Subscription,
 )
 from eventstream.components.step import Context, Outcome, Request, Step
-from eventstream.components.store import Conflict, Durability, Entry, Epoch, Keep, Page, Receipt, Record, Store
+from eventstream.components.store import (
+    Conflict,
+    Durability,
+    Entry,
+    Epoch,
+    Keep,
+    Page,
+    Receipt,
+    Record,
+    Store,
+    epoch_of,
+)
 from eventstream.errors import (
     ConfigError,
     CursorError,
@@ -108,6 +119,7 @@ __all__ = [
     "decode_stored",
     "encode",
     "encode_json",
+    "epoch_of",
     "from_mapping",
     "hookimpl",
     "parse_filter",

@@ -102,6 +102,14 @@ class Epoch(NamedTuple):
     first: int
 
 
+def epoch_of(epochs: Sequence[Epoch], offset: int) -> Epoch:
+    """Return the epoch that a place belongs to: the newest that begins at or before it, else the first."""
+    for epoch in reversed(epochs):
+        if epoch.first <= offset:
+            return epoch
+    return epochs[0]
+
+
 class Store(Component):
     """An ordered history shared by every process on it. Methods may block their greenlet, never the loop.
 
@@ -147,7 +155,10 @@ class Store(Component):
         raise NotImplementedError
 
     def epochs(self) -> Sequence[Epoch]:
-        """Return the known epochs, oldest first; the last is the current one."""
+        """Return the known epochs in the order in which they began; the last is the current one.
+
+        Their first offsets need not rise: an epoch that a restored backup gave up begins behind its follower.
+        """
         raise NotImplementedError
 
     def watch(self, grown: Callable[[int], None], ephemeral: Callable[[bytes], None]) -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from eventstream.runtime.sink import Subscriber
+from eventstream.runtime.sinks import jittered_retry
 from eventstream.runtime.tail import Chunk, Tail
 from eventstream.telemetry.metrics import Metrics
 
@@ -54,7 +55,7 @@ class CatchUp:
     def fall_behind(self, subscriber: Subscriber) -> None:
         """Let `Replay` read for this subscriber, unless it asked to be cut instead."""
         if subscriber.disconnect and not subscriber.resuming:
-            subscriber.sink.end(subscriber.sink.on_goodbye(1.0))
+            subscriber.sink.end(subscriber.sink.on_goodbye(jittered_retry()))
             return
         self.behind.append(subscriber)
         self.more_behind.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
@@ -120,8 +119,8 @@ class Node:
         return self.places.text(offset)
 
     def retry(self) -> float:
-        """Return jittered seconds after which a client should reconnect: 1 to 5."""
-        return 1.0 + 4.0 * random.random()  # noqa: S311  # spreads reconnects; nothing secret
+        """Return jittered seconds after which a client should reconnect."""
+        return sinks.jittered_retry()
 
     def follow(self, filter: Filter, format: Format, start: Start, *, heartbeat: float) -> Iterator[bytes]:
         """Yield frames until the node drains."""

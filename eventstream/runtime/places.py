@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 from eventstream.components.output import Gap, Start
-from eventstream.components.store import Epoch, Store
+from eventstream.components.store import Epoch, Store, epoch_of
 from eventstream.errors import CursorError, Reject
 from eventstream.events.cursor import Cursor
 
@@ -24,11 +23,7 @@ class Places:
 
         So a place from before the last start stays known when a backup of that time is restored.
         """
-        current = self._epochs[-1]
-        if offset >= current.first:
-            return f"{current.name}-{offset}"
-        owner = bisect_right(self._epochs, offset, key=lambda epoch: epoch.first) - 1
-        return f"{self._epochs[max(0, owner)].name}-{offset}"
+        return f"{epoch_of(self._epochs, offset).name}-{offset}"
 
     def start(self, place: str | None, *, lenient: bool = False) -> Start:
         """Resolve a place; see `eventstream.components.output.Delivery.start`."""
@@ -52,7 +47,7 @@ class Places:
         if cursor.epoch not in names:
             return self._lost(place, page.trimmed)
         later = self._epochs[names.index(cursor.epoch) + 1 :]
-        bound = later[0].first - 1 if later else page.head
+        bound = min(epoch.first for epoch in later) - 1 if later else page.head
         if cursor.offset > bound:
             return self._lost(place, max(bound, page.trimmed))
         if cursor.offset < page.trimmed:

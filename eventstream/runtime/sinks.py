@@ -5,6 +5,7 @@ Everything that is written goes through `send`, and every connection ends in `lo
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -156,6 +157,11 @@ class Sinks:
                     self.lose(sink, "stalled")
             elif not sink.closed:
                 yield sink
+
+
+def jittered_retry() -> float:
+    """Return the seconds after which one client should come back: 1 to 5, so that all do not at once."""
+    return 1.0 + 4.0 * random.random()  # noqa: S311  # spreads reconnects; nothing secret
 
 
 class Farewell:

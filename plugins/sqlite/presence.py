@@ -58,9 +58,12 @@ class Presence:
             schema.prepare(connection, path)
             name = "".join(secrets.choice(_ALPHABET) for _ in range(8))
             connection.execute("BEGIN IMMEDIATE")
+            given_up = _given_up(load_epochs(connection), _read_diary(path))
+            connection.executemany("INSERT INTO epochs (name, first) VALUES (?, ?)", given_up)
             connection.execute("INSERT INTO epochs (name, first) SELECT ?, head + 1 FROM meta", (name,))
             connection.execute("UPDATE meta SET epoch = ?", (name,))
             connection.execute("DELETE FROM epochs WHERE seq <= (SELECT max(seq) FROM epochs) - ?", (MAX_EPOCHS,))
+            _write_diary(path, load_epochs(connection))
             connection.execute("COMMIT")
         finally:
             connection.close()
@@ -70,6 +73,38 @@ class Presence:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _given_up(known: list[Epoch], diary: list[Epoch]) -> list[Epoch]:
+    """Return the epochs that began after the last one in the file: a backup was put back, and they are given up.
+
+    Known as such, a cursor of theirs leads to where the backup ends, not to the earliest event. A diary
+    that does not know the file's last epoch is of another history.
+    """
+    if not known or known[-1] not in diary:
+        return []
+    return diary[diary.index(known[-1]) + 1 :]
+
+
+def _read_diary(path: str) -> list[Epoch]:
+    """Return the epochs noted beside the database, which stay when the database is replaced."""
+    try:
+        text = Path(f"{path}.epochs").read_text()
+    except FileNotFoundError:
+        return []
+    lines = (line.split() for line in text.splitlines())
+    return [Epoch(words[0], int(words[1])) for words in lines if len(words) == 2 and words[1].isdigit()]
+
+
+def _write_diary(path: str, epochs: list[Epoch]) -> None:
+    """Replace the note before the epoch it names is in force."""
+    partial = Path(f"{path}.epochs.new")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.writelines(f"{epoch.name} {epoch.first}\n" for epoch in epochs)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(f"{path}.epochs")
 
 
 def is_begun(connection: sqlite3.Connection) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +24,7 @@ from eventstream import (
     Services,
     Store,
     StoreBusy,
+    epoch_of,
 )
 
 from . import copy, schema
@@ -199,8 +199,7 @@ class _Open:
             return None
         if outcome == CONFLICT:
             return Conflict(entry.id, entry.source)
-        index = bisect_right(self._epochs, -outcome, key=lambda epoch: epoch.first) - 1
-        return Receipt(Cursor(self._epochs[max(index, 0)].name, -outcome), duplicate=True)
+        return Receipt(Cursor(epoch_of(self._epochs, -outcome).name, -outcome), duplicate=True)
 
     def epochs(self) -> Sequence[Epoch]:
         return self.reader.epochs() if self.read_only else self._epochs

@@ -194,3 +194,12 @@ def test_the_log_is_copied_back(opened):
     append(store, "the first after the log starts afresh")
     assert store.stats()["wal_bytes"] <= 2 * 2**20
     assert len(read_all(store)) == 601
+
+
+def test_a_diary_of_another_history_is_not_believed(opened, tmp_path):
+    for path in ("one.db", "two.db"):
+        store = opened(path)
+        append(store, "a")
+        store.close()
+    (tmp_path / "one.db.epochs").replace(tmp_path / "two.db.epochs")
+    assert [epoch.first for epoch in opened("two.db").epochs()] == [1, 2]
