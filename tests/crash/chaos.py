@@ -93,6 +93,7 @@ class Subscriber(threading.Thread):
     label: str
     server: ServerProcess
     stop: threading.Event
+    calm: threading.Event  # set when the last is published: from then on nobody is slow or restless
     query: str
     output: str
     slow: bool
@@ -115,6 +116,8 @@ class Subscriber(threading.Thread):
                     self._take(kind, cursor, event_id)
                     if self.stop.is_set():
                         return
+                    if self.calm.is_set():
+                        continue
                     if self.restless and self.random.random() < 0.002:
                         break
                     if self.slow and self.random.random() < 0.02:
@@ -193,7 +196,8 @@ class Chaos:
         publishers = [Publisher(f"p{i}", server, stop_publishing) for i in range(self.publishers)]
         subscribers = [
             Subscriber(
-                f"s{i}", server, stop_reading, QUERIES[i % len(QUERIES)], "sse" if i % 2 else "websocket",
+                f"s{i}", server, stop_reading, stop_publishing, QUERIES[i % len(QUERIES)],
+                "sse" if i % 2 else "websocket",
                 slow=i % 5 == 0, restless=i % 3 == 0, seed=self.seed * 1000 + i,
             )
             for i in range(self.subscribers)
