@@ -19,6 +19,7 @@ from eventstream.components.output import (
     Sink,
     Start,
     Stored,
+    Submission,
     Subscription,
 )
 from eventstream.components.step import Context, Outcome, Request, Step
@@ -112,6 +113,7 @@ __all__ = [
     "Store",
     "StoreBusy",
     "Stored",
+    "Submission",
     "Subscription",
     "Take",
     "convert",

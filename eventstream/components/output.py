@@ -51,6 +51,17 @@ class Sent(NamedTuple):
 Result = Stored | Sent | Reject
 
 
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Events on their way in, as one request or message brought them, each decoded or refused."""
+
+    items: Sequence[Incoming | Reject]
+    form: Form
+    request: Request | None = None  # None: they came without one, so nothing about them can be verified
+    client: str = ""
+    atomic: bool = True  # one refused event refuses all
+
+
 class Format(Protocol):
     """How one output writes frames. Equal `key`s mean equal bytes, so that subscribers share them."""
 
@@ -153,15 +164,7 @@ class Delivery(Services, Protocol):
     def follow(self, filter: Filter, format: Format, start: Start, *, heartbeat: float) -> Iterator[bytes]:
         """Yield frames for ever: the fallback where no socket can be handed over."""
 
-    def publish(
-        self,
-        items: Sequence[Incoming | Reject],
-        *,
-        form: Form,
-        request: Request | None,
-        client: str,
-        atomic: bool = True,
-    ) -> list[Result]:
+    def publish(self, submission: Submission) -> list[Result]:
         """Run events through their pipelines; one result each, in order."""
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eventstream.components.output import Response, Result, Sent, Stored
+from eventstream.components.output import Response, Result, Sent, Stored, Submission
 from eventstream.components.step import Request
 from eventstream.errors import Fault, Reject
 from eventstream.events import strict_json
@@ -28,7 +28,7 @@ def ingest(node: Node, request: Request) -> Response:
     key = idempotency_key(request.headers)
     items, keyed = _with_key(decoded.items, key)
     partial = _PARTIAL.search(request.headers.get("prefer", "")) is not None
-    published = node.ingest(items, form=decoded.form, request=request, client=request.client, atomic=not partial)
+    published = node.ingest(Submission(items, decoded.form, request, request.client, atomic=not partial))
     if decoded.form is Form.BATCH:
         response = _answer_batch(published, partial=partial)
     else:

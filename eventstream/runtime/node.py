@@ -10,12 +10,11 @@ import pluggy
 
 from eventstream.components.component import Component
 from eventstream.components.key import Key
-from eventstream.components.output import Format, Output, Result, Route, Start
+from eventstream.components.output import Format, Output, Result, Route, Start, Submission
 from eventstream.components.step import Request
 from eventstream.components.store import Page
 from eventstream.config.model import Settings
 from eventstream.errors import Reject
-from eventstream.events.codec import Form, Incoming
 from eventstream.events.filter import Filter
 from eventstream.runtime import follow, sinks
 from eventstream.runtime.hub import Hub
@@ -133,35 +132,21 @@ class Node:
         """Return the next page with a match, waiting up to `wait` seconds for one."""
         return follow.wait_page(self.store, self.growth, filter, after, limit, 0.0 if self.draining else wait)
 
-    def publish(
-        self,
-        items: Sequence[Incoming | Reject],
-        *,
-        form: Form,
-        request: Request | None,
-        client: str,
-        atomic: bool = True,
-    ) -> list[Result]:
+    def publish(self, submission: Submission) -> list[Result]:
         """Run events through their pipelines; one result each, in order."""
-        return self.ingest(items, form=form, request=request, client=client, atomic=atomic).results
+        return self.ingest(submission).results
 
-    def ingest(
-        self,
-        items: Sequence[Incoming | Reject],
-        *,
-        form: Form,
-        request: Request | None,
-        client: str,
-        atomic: bool = True,
-    ) -> Published:
+    def ingest(self, submission: Submission) -> Published:
         """Like `publish`, with what the steps want in the reply's head."""
-        self.metrics.received(form.value, len(items), len(request.body) if request is not None else 0)
-        published = self._publisher.publish(items, form=form, request=request, client=client, atomic=atomic)
+        request = submission.request
+        size = len(request.body) if request is not None else 0
+        self.metrics.received(submission.form.value, len(submission.items), size)
+        published = self._publisher.publish(submission)
         for _, refusal in published.refused:
             self.metrics.refused(refusal.reason)
             if refusal.reason in SUSPICIOUS:
                 detail = refusal.private or refusal.detail
-                self.bounded.note("refused", refusal.reason, detail=detail, client=client, step=refusal.step)
+                self.bounded.note("refused", refusal.reason, detail=detail, client=submission.client, step=refusal.step)
         return published
 
     def forged(self, request: Request) -> Reject | None:

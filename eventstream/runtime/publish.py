@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import msgspec
 import pluggy
 
-from eventstream.components.output import Result, Sent, Stored
+from eventstream.components.output import Result, Sent, Stored, Submission
 from eventstream.components.step import Context, Outcome, Request
 from eventstream.components.store import Conflict, Entry, Record, Store
 from eventstream.errors import Drop, Reject, StoreBusy
-from eventstream.events.codec import Form, Incoming, encode
+from eventstream.events.codec import Incoming, encode
 from eventstream.events.event import Event
 from eventstream.hooks.specs import hookimpl
 from eventstream.runtime.pipeline import Pipeline
@@ -91,18 +91,11 @@ class Publisher:
         self._runner = _Runner({pipeline.name: pipeline for pipeline in pipelines})
         manager.register(self._runner, "eventstream.runtime")
 
-    def publish(
-        self,
-        items: Sequence[Incoming | Reject],
-        *,
-        form: Form,
-        request: Request | None,
-        client: str,
-        atomic: bool = True,
-    ) -> Published:
+    def publish(self, submission: Submission) -> Published:
         """Run events through their pipelines; one result each, in order. Raises StoreBusy, StepError."""
+        items, atomic = submission.items, submission.atomic
         published = Published([item if isinstance(item, Reject) else UNPUBLISHED for item in items])
-        passes = self._route(items, published, form=form, request=request, client=client, atomic=atomic)
+        passes = self._route(submission, published)
         outcomes: dict[int, tuple[Event, Pipeline]] = {}
         try:
             for share in passes:
@@ -139,19 +132,10 @@ class Publisher:
                 return None
         return refusal
 
-    def _route(
-        self,
-        items: Sequence[Incoming | Reject],
-        published: Published,
-        *,
-        atomic: bool,
-        form: Form,
-        request: Request | None,
-        client: str,
-    ) -> list[_Pass]:
+    def _route(self, submission: Submission, published: Published) -> list[_Pass]:
         """Sort the events by pipeline: the first whose `match` accepts the event as received."""
         passes: dict[str, _Pass] = {}
-        for position, item in enumerate(items):
+        for position, item in enumerate(submission.items):
             if isinstance(item, Reject):
                 continue
             pipeline = self._find(item.event)
@@ -162,7 +146,9 @@ class Publisher:
                 continue
             share = passes.get(pipeline.name)
             if share is None:
-                context = Context(pipeline.name, request, form, client, atomic=atomic)
+                context = Context(
+                    pipeline.name, submission.request, submission.form, submission.client, atomic=submission.atomic
+                )
                 share = passes[pipeline.name] = _Pass(pipeline, context, [], [])
             share.positions.append(position)
             share.events.append(item.event)

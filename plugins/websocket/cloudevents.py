@@ -21,6 +21,7 @@ from eventstream import (
     Start,
     StepError,
     StoreBusy,
+    Submission,
     decode_json,
     from_mapping,
     parse_filter,
@@ -95,7 +96,7 @@ class CloudEventsSession(Session):
             fields = decode_json(data)
             name = str(fields.get("id", "")) if isinstance(fields, dict) else ""
             incoming = from_mapping(fields)
-            results = self.delivery.publish([incoming], form=Form.STRUCTURED, request=None, client=self.client)
+            results = self.delivery.publish(Submission([incoming], Form.STRUCTURED, client=self.client))
         except JsonError as error:
             self.refuse(Reject(f"the message is not JSON: {error}", status=400, reason="malformed"), name)
         except (Reject, StoreBusy, StepError) as error:

@@ -20,6 +20,7 @@ from eventstream import (
     StepError,
     StoreBusy,
     Stored,
+    Submission,
     Subscription,
     from_mapping,
 )
@@ -162,7 +163,7 @@ class V1Session(Session):
             raise Reject(detail, status=413, reason="batch", members={"limit": self.bounds.batch})
         items = [self._decode(event) for event in events]
         form = Form.BATCH if asked.events is not UNSET else Form.PLAIN if _is_plain(asked.event) else Form.STRUCTURED
-        results = self.delivery.publish(items, form=form, request=None, client=self.client, atomic=not asked.partial)
+        results = self.delivery.publish(Submission(items, form, client=self.client, atomic=not asked.partial))
         self.write(frame("receipt", asked.id, results=_receipts(results)))
 
     def _decode(self, fields: Any) -> Incoming | Reject:

@@ -11,7 +11,7 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
-from eventstream import Form, Reject, Request, Step, StoreBusy, from_mapping
+from eventstream import Form, Reject, Request, Step, StoreBusy, Submission, from_mapping
 from eventstream.components.store import Keep
 from eventstream.config.model import Limits, PipelineSpec, Server, Settings, StepSpec
 from eventstream.events.filter import EVERYTHING
@@ -201,7 +201,7 @@ class Running:
 
     def publish(self, *events):
         items = [from_mapping(event(**fields)) for fields in events]
-        return self.node.publish(items, form=Form.BATCH, request=None, client="")
+        return self.node.publish(Submission(items, Form.BATCH))
 
     def v1(self, **query):
         return Peer(self, {"sec-websocket-protocol": "eventstream.v1"}, **query)

@@ -4,7 +4,7 @@ import pluggy
 import pytest
 from runtime.hub_room import World
 
-from eventstream import Drop, Form, Reject, Step, StepError, StoreBusy, from_mapping
+from eventstream import Drop, Form, Reject, Step, StepError, StoreBusy, Submission, from_mapping
 from eventstream.components.output import Sent, Stored
 from eventstream.components.store import Keep
 from eventstream.config.model import PipelineSpec, StepSpec
@@ -96,7 +96,7 @@ class House:
                                **({"data": event[3]} if len(event) > 3 else {})})
             for event in events
         ]  # fmt: skip
-        self.published = self.publisher.publish(items, form=Form.BATCH, request=None, client="", atomic=atomic)
+        self.published = self.publisher.publish(Submission(items, Form.BATCH, atomic=atomic))
         return self.published.results
 
     def stored(self):
