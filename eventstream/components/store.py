@@ -11,7 +11,7 @@ from eventstream.components.component import Component, Config, Duration, Meta, 
 from eventstream.components.ledger import Ledger
 from eventstream.events.codec import decode_stored
 from eventstream.events.cursor import Cursor
-from eventstream.events.event import AttributeValue
+from eventstream.events.event import UNSET, AttributeValue, Event
 from eventstream.events.filter import Filter
 
 Durability = Literal["fsync", "os", "replicated", "memory"]
@@ -70,6 +70,7 @@ class Record(msgspec.Struct, gc=False):
     json: bytes
     received: float  # Unix seconds of its receipt
     deliver: bool = True
+    _parsed: Event | None = None  # without its data; many filters may ask about one event
 
     def get(self, name: str) -> AttributeValue | None:
         """Return an attribute: the three columns cheaply, any other by parsing."""
@@ -79,7 +80,9 @@ class Record(msgspec.Struct, gc=False):
             return self.source
         if name == "subject":
             return self.subject
-        return decode_stored(self.json).get(name)
+        if self._parsed is None:
+            self._parsed = decode_stored(self.json).replace(data=UNSET)
+        return self._parsed.get(name)
 
 
 class Page(NamedTuple):

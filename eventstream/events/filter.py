@@ -15,6 +15,7 @@ from eventstream.events.event import ATTRIBUTE_NAME, AttributeValue
 
 MAX_VALUES = 100  # values and expressions in one filter
 MAX_DIALECT_DEPTH = 8
+_LIFTED = frozenset({"exact", "prefix"})
 INDEXED = ("subject", "source", "type")  # most selective first
 
 
@@ -54,10 +55,10 @@ class Filter:
         if sum(len(values) for values in wanted.values()) > MAX_VALUES:
             raise FilterError(f"more than {MAX_VALUES} values in one filter")
         counter = _Budget(MAX_VALUES)
-        compiled = [_compile(one, f"/filter/{i}", 1, counter) for i, one in enumerate(expressions)]
+        compiled = [(one, _compile(one, f"/filter/{i}", 1, counter)) for i, one in enumerate(expressions)]
         self.selectors = tuple(_selector(name, values) for name, values in sorted(wanted.items()))
         self.selectors += tuple(_selectors_of(expressions))
-        self._rest: tuple[Predicate, ...] = tuple(compiled)
+        self._rest: tuple[Predicate, ...] = tuple(judge for one, judge in compiled if not _LIFTED.intersection(one))
         self.expressions = tuple(expressions)
         self.key = strict_json.canonical([wanted, list(expressions)]).decode()
 
@@ -112,10 +113,10 @@ def _selector(name: str, values: Iterable[str]) -> Selector:
 
 
 def _selectors_of(expressions: Sequence[Any]) -> Iterable[Selector]:
-    """Lift top-level exact and prefix expressions: they are necessary conditions."""
+    """Lift top-level exact and prefix expressions: a selector says all that they say."""
     for expression in expressions:
         for dialect, body in expression.items():
-            if dialect in ("exact", "prefix"):
+            if dialect in _LIFTED:
                 for name, value in body.items():
                     exact = frozenset([value]) if dialect == "exact" else frozenset()
                     yield Selector(name, exact, (value,) if dialect == "prefix" else ())

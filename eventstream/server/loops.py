@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-import gevent.event
 
 from eventstream.errors import StoreBusy
 from eventstream.server.platform import GeventPlatform
@@ -24,10 +23,9 @@ TICK = 1.0
 class Loops:
     """The greenlets of one node."""
 
-    def __init__(self, app: App, stopping: gevent.event.Event) -> None:
+    def __init__(self, app: App) -> None:
         """Take the app; `start` spawns."""
         self._app = app
-        self._stopping = stopping
         self._greenlets: list[Any] = []
 
     def start(self, certificate: Certificate | None) -> None:

@@ -58,7 +58,7 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
         self.app_state = app
         self.timeouts: Timeouts = app.node.settings.server.timeouts
         self.stopping = gevent.event.Event()
-        self._loops = Loops(app, self.stopping)
+        self._loops = Loops(app)
         self.wsgi = self._wrap(app)
         environ = {"wsgi.multithread": True, "wsgi.url_scheme": "http", "SERVER_NAME": "", "SERVER_PORT": ""}
         self._desk = Desk(app, self.cfg, base_environ(self.cfg) | environ, self.handle_request, self.stopping)
