@@ -1,0 +1,3 @@
+module bench/benthos
+
+go 1.24
