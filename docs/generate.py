@@ -21,6 +21,8 @@ import msgspec
 import yaml
 
 from eventstream.cli.main import BUILT_IN
+from eventstream.components.chain import Chain
+from eventstream.components.cipher import AtRestConfig
 from eventstream.components.command import Command
 from eventstream.components.component import Duration, Rate, Size
 from eventstream.components.store import Keep
@@ -28,6 +30,9 @@ from eventstream.config.model import Bind, Network, Origin, Server
 from eventstream.hooks.catalogue import Catalogue, Offer, build_catalogue
 from eventstream.hooks.manager import load_plugins
 from eventstream.telemetry.metrics import Metrics
+from eventstream_plugins.crypto.batch import ALL
+from eventstream_plugins.crypto.fields import Binary, Ciphertext, GivenKey, Lifetime, Nonce, Signature
+from eventstream_plugins.crypto.operation import Reply
 
 DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "eventstream"
@@ -36,6 +41,8 @@ REGION = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 WORDS: dict[Any, str] = {
     str: "text", int: "whole number", float: "number", bool: "true or false", Duration: "duration", Size: "size",
     Rate: "rate", Bind: "address", Origin: "origin", Network: "network", NoneType: "nothing",
+    Binary: "base64", Ciphertext: "base64", Nonce: "base64", Signature: "base64", GivenKey: "base64 or `{kid}`",
+    Lifetime: "duration",
 }  # fmt: skip
 
 
@@ -143,9 +150,9 @@ def component(offer: Offer) -> str:
         parts.append(_on_error(found))
     for example in found.examples:
         entry = {offer.name: example} if example else offer.name
-        value = {"store": {offer.name: example or {}}} if kind == "store" else [entry]
+        value: Any = {kind: {offer.name: example or {}}} if kind in ("store", "keyring") else [entry]
         text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
-        parts.append(f"```yaml{' ' + kind if kind != 'store' else ''}\n{text}```\n")
+        parts.append(f"```yaml{f' {kind}' if isinstance(value, list) else ''}\n{text}```\n")
     return "\n".join(parts)
 
 
@@ -177,10 +184,17 @@ def catalogue() -> Catalogue:
 class Recorder(argparse.ArgumentParser):
     """Keeps what a command declares; argparse's own help differs between Python versions."""
 
-    def __init__(self) -> None:
+    def __init__(self, **given: Any) -> None:
         """Start empty."""
-        super().__init__()
+        super().__init__(**given)
         self.rows: list[tuple[str, str]] = []
+        self.actions: dict[str, Recorder] = {}
+
+    def add_subparsers(self, **given: Any) -> Any:
+        """Note the actions of a command that has some."""
+        action = super().add_subparsers(**given)
+        self.actions = action.choices
+        return action
 
     def add_argument(self, *names: Any, **given: Any) -> argparse.Action:
         """Note one argument."""
@@ -206,6 +220,9 @@ def commands() -> str:
         parts.append(f"## eventstream {command.name}\n\n{_doc(command)}\n")
         if recorder.rows:
             parts.append(table(("argument", "meaning"), recorder.rows))
+        for name, action in recorder.actions.items():
+            parts.append(f"### eventstream {command.name} {name}\n\n{action.description}\n")
+            parts.append(table(("argument", "meaning"), action.rows))
     return "\n".join(parts)
 
 
@@ -300,13 +317,32 @@ def metrics() -> str:
     return table(("metric", "type", "labels", "meaning"), rows)
 
 
+def crypto_operations() -> str:
+    """Write what the route `crypto` can do: each operation with its fields and those of its reply."""
+    replies = {reply.__struct_config__.tag: reply for reply in Reply.__subclasses__()}
+    parts = []
+    for operation in ALL:
+        name = str(operation.__struct_config__.tag)
+        answer = ", ".join(f"`{field}`" for field in replies[name].__struct_fields__)
+        parts.append(f"## {name}\n\n{_doc(operation)}\n")
+        parts.append(table(("field", "takes", "default", "meaning"), field_rows(operation)))
+        parts.append(f"Answers {answer}.\n")
+    return "\n".join(parts)
+
+
 REGIONS: dict[str, Callable[[], str]] = {
+    "authenticators": lambda: components("authenticator"),
+    "at-rest": lambda: options(AtRestConfig),
+    "chain": lambda: options(Chain),
     "commands": commands,
+    "crypto": crypto_operations,
     "front-door": front_door,
     "hooks": hooks,
     "keep": lambda: options(Keep),
+    "keyrings": lambda: components("keyring"),
     "metrics": metrics,
     "outputs": lambda: components("output"),
+    "routes": lambda: components("route"),
     "server": lambda: options(Server),
     "steps": lambda: components("step"),
     "stores": lambda: components("store"),
@@ -320,7 +356,7 @@ def regenerate(text: str) -> str:
 
 def main() -> int:
     """Write all pages; 0."""
-    for page in sorted(DOCS.rglob("*.md")):
+    for page in sorted((DOCS / "reference").glob("*.md")):
         before = page.read_text()
         after = regenerate(before)
         if after != before:

@@ -1,8 +1,14 @@
 """Event-Stream's front door: everything a plugin may import. `__all__` is the promise."""
 
+from eventstream.components.authenticator import Authenticator
+from eventstream.components.chain import CHAIN_START, ChainMark, ChainPage, Link, chain_hash
+from eventstream.components.cipher import Cipher
 from eventstream.components.command import Command
 from eventstream.components.component import Component, Config, Duration, Meta, NoConfig, Rate, Services, Size, convert
-from eventstream.components.key import Key
+from eventstream.components.grants import pack_grants, parse_grants, parse_scopes, unpack_grants
+from eventstream.components.identity import Grant, Identity, Right
+from eventstream.components.key import Key, Keys, State, decode_base64, parse_key
+from eventstream.components.keyring import Keyring
 from eventstream.components.ledger import Ledger, Take
 from eventstream.components.output import (
     Connection,
@@ -47,7 +53,17 @@ from eventstream.errors import (
     StepError,
     StoreBusy,
 )
-from eventstream.events.codec import Form, Incoming, decode_stored, encode, from_mapping
+from eventstream.events.canonical import canonical_event
+from eventstream.events.codec import (
+    ANONYMOUS_SOURCE,
+    SIGNATURE,
+    SIGNATURE_KEY,
+    Form,
+    Incoming,
+    decode_stored,
+    encode,
+    from_mapping,
+)
 from eventstream.events.cursor import Cursor
 from eventstream.events.event import UNSET, Event
 from eventstream.events.filter import EVERYTHING, Filter, parse_filter
@@ -57,8 +73,16 @@ from eventstream.events.strict_json import encode as encode_json
 from eventstream.hooks.specs import hookimpl
 
 __all__ = [
+    "ANONYMOUS_SOURCE",
+    "CHAIN_START",
     "EVERYTHING",
+    "SIGNATURE",
+    "SIGNATURE_KEY",
     "UNSET",
+    "Authenticator",
+    "ChainMark",
+    "ChainPage",
+    "Cipher",
     "Command",
     "Component",
     "Config",
@@ -82,13 +106,18 @@ __all__ = [
     "Form",
     "Format",
     "Gap",
+    "Grant",
     "Hub",
+    "Identity",
     "Incoming",
     "JsonError",
     "Keep",
     "Key",
+    "Keyring",
+    "Keys",
     "LagPolicy",
     "Ledger",
+    "Link",
     "Meta",
     "NoConfig",
     "Outcome",
@@ -102,12 +131,14 @@ __all__ = [
     "Request",
     "Response",
     "Result",
+    "Right",
     "Route",
     "Sent",
     "Services",
     "Sink",
     "Size",
     "Start",
+    "State",
     "Step",
     "StepError",
     "Store",
@@ -116,7 +147,10 @@ __all__ = [
     "Submission",
     "Subscription",
     "Take",
+    "canonical_event",
+    "chain_hash",
     "convert",
+    "decode_base64",
     "decode_json",
     "decode_stored",
     "encode",
@@ -124,5 +158,10 @@ __all__ = [
     "epoch_of",
     "from_mapping",
     "hookimpl",
+    "pack_grants",
     "parse_filter",
+    "parse_grants",
+    "parse_key",
+    "parse_scopes",
+    "unpack_grants",
 ]

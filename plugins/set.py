@@ -96,7 +96,7 @@ class SetStep(Step):
 
     def lint(self, before: Sequence[Step]) -> str | None:
         """Warn when a sealed envelope would no longer open."""
-        sealed = sorted({"source", "type"} & self.config.keys())
+        sealed = sorted({"source", "subject", "time", "type"} & self.config.keys())
         if sealed and any(step.name == "encrypt" for step in before):
             return f"{' and '.join(sealed)} changed behind encrypt: the envelope will not open; put set before it"
         return None

@@ -13,6 +13,7 @@ from eventstream import (
     Filter,
     FilterError,
     Gap,
+    Identity,
     Meta,
     Output,
     Record,
@@ -85,9 +86,10 @@ class SseFormat:
         """Frame the time after which to come back."""
         return self._wrap(sse.retry(seconds))
 
-    def goodbye(self, retry: float) -> bytes:
-        """Frame the end of the stream: when to come back."""
-        return self.retry(retry) + self._end
+    def goodbye(self, retry: float, reason: str = "") -> bytes:
+        """Frame the end of the stream: why, where it is the credential's, and when to come back."""
+        why = self._wrap(sse.frame(encode_json({"reason": reason}), event="goodbye")) if reason else b""
+        return why + self.retry(retry) + self._end
 
 
 PLAIN = SseFormat()
@@ -106,7 +108,8 @@ class Sse(Output):
 
     Every frame carries `id:`. The stream opens with `retry:` and a `cursor` event; `gap` events tell
     of lost history. Overload and shutdown are told by 200, `retry:` and the stream's end, since an
-    `EventSource` never comes back after any other status; only 400, 401 and 403 are refusals.
+    `EventSource` never comes back after any other status; only 400, 401 and 403 are refusals. Where the
+    credential expires or is revoked, a `goodbye` event with the reason comes before the end.
     """
 
     name = "sse"
@@ -135,12 +138,12 @@ class Sse(Output):
             filter = parse_filter(request.query)
         except FilterError as error:
             raise Reject(str(error), status=400, reason="filter") from None
+        self.delivery.admit(request.identity, filter)
         lag = _lag(request)
         start = self._start(request)
-        take = partial(self._take, filter, format, start, lag)
-        return Response(
-            200, HEADERS, take=take, stream=partial(self._stream, filter, unwrapped, start), chunked=chunked
-        )
+        take = partial(self._take, filter, format, start, lag, request.identity)
+        stream = partial(self._stream, filter, unwrapped, start, request.identity)
+        return Response(200, HEADERS, take=take, stream=stream, chunked=chunked)
 
     def _start(self, request: Request) -> Start:
         last = request.headers.get("last-event-id") or _one(request, "lastEventId")
@@ -154,22 +157,22 @@ class Sse(Output):
         format: SseFormat,
         start: Start,
         lag: Literal["replay", "disconnect"],
+        identity: Identity | None,
         connection: Connection,
         rest: bytes,
     ) -> None:
         sink = self.delivery.hub.adopt(
-            connection, output=self.name, heartbeat=self.config.heartbeat, goodbye=format.goodbye
+            connection, output=self.name, heartbeat=self.config.heartbeat, goodbye=format.goodbye, identity=identity
         )
         sink.write(format.retry(self.delivery.retry()))
         try:
             sink.subscribe(filter, format, start, lag=lag)
-        except FilterError:  # the worker's bound on filters without an index was reached by others meanwhile
+        except (FilterError, Reject):  # meanwhile others reached the bound on filters, or the credential has ended
             sink.end(format.goodbye(self.delivery.retry()))
 
-    def _stream(self, filter: Filter, format: SseFormat, start: Start) -> Iterator[bytes]:
+    def _stream(self, filter: Filter, format: SseFormat, start: Start, identity: Identity | None) -> Iterator[bytes]:
         yield format.retry(self.delivery.retry())
-        yield from self.delivery.follow(filter, format, start, heartbeat=self.config.heartbeat)
-        yield format.goodbye(self.delivery.retry())
+        yield from self.delivery.follow(filter, format, start, heartbeat=self.config.heartbeat, identity=identity)
 
     def _turn_away(self, format: SseFormat, connection: Connection, rest: bytes) -> None:
         connection.send(format.goodbye(self.delivery.retry()))

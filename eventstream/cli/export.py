@@ -39,12 +39,15 @@ class Export(Command):
 
     def run(self, arguments: Namespace) -> int:
         """Write up to the head as it stands now; a server may go on publishing meanwhile."""
-        with open_store(arguments, read_only=True) as store:
+        with open_store(arguments, read_only=True, readable=True) as store:
             after = _place(store, arguments.after)
             with _output(arguments.output) as file:
                 for record in _records(store, after, hidden=not arguments.delivered):
                     file.write(_line(record))
-        return 0
+            lost = store.stats().get("unreadable", 0)
+        if lost:
+            print(f"eventstream: {lost} events do not open: their key is lost, or they were altered", file=sys.stderr)
+        return 1 if lost else 0
 
 
 def _place(store: Store, text: str | None) -> int:

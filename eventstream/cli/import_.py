@@ -40,7 +40,7 @@ class Import(Command):
 
     def run(self, arguments: Namespace) -> int:
         """Import; exit 1 at the first line that cannot be imported."""
-        with _input(arguments.file) as file, open_store(arguments, read_only=False) as store:
+        with _input(arguments.file) as file, open_store(arguments, read_only=False, readable=True) as store:
             importer = _Importer(store)
             try:
                 for number, entry in _entries(file, quiet=arguments.quiet):

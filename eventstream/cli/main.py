@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 
 from gevent import monkey
@@ -15,15 +16,18 @@ from eventstream.cli.check import Check
 from eventstream.cli.export import Export
 from eventstream.cli.import_ import Import
 from eventstream.cli.list import List
+from eventstream.cli.revoke import Revoke
 from eventstream.cli.schema import Schema
 from eventstream.cli.serve import Serve
 from eventstream.cli.status import Status
+from eventstream.cli.store import find_keyring
+from eventstream.cli.verify_log import VerifyLog
 from eventstream.components.command import Command
 from eventstream.errors import ConfigError, EventStreamError, Problem
 from eventstream.hooks.catalogue import Catalogue, build_catalogue
 from eventstream.hooks.manager import load_plugins
 
-BUILT_IN: tuple[type[Command], ...] = (Backup, Check, Export, Import, List, Schema, Serve, Status)
+BUILT_IN: tuple[type[Command], ...] = (Backup, Check, Export, Import, List, Revoke, Schema, Serve, Status, VerifyLog)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         drop_ins, words = _take_plugins(words)
         catalogue = build_catalogue(load_plugins(drop_ins))
         commands = _commands(catalogue)
-        arguments = _parser(commands).parse_args(words, argparse.Namespace(catalogue=catalogue, drop_ins=drop_ins))
+        given = argparse.Namespace(catalogue=catalogue, drop_ins=drop_ins, keyring=partial(find_keyring, catalogue))
+        arguments = _parser(commands).parse_args(words, given)
         return commands[arguments.command].run(arguments)
     except EventStreamError as error:
         print(f"eventstream: {error}" if not isinstance(error, ConfigError) else str(error), file=sys.stderr)

@@ -17,6 +17,7 @@ class Command:
     def run(self, arguments: Namespace) -> int:
         """Do it and return the exit status. A ConfigError or EventStreamError is printed without a traceback.
 
-        `arguments.catalogue` holds what the installed plugins offer.
+        `arguments.catalogue` holds what the installed plugins offer. `arguments.keyring(file)` returns the
+        keyring of a configuration, and the services to open it with; raises ConfigError when it has none.
         """
         raise NotImplementedError

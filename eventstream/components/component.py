@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
-    from eventstream.components.key import Key
+    from eventstream.components.key import Keys
+    from eventstream.components.keyring import Keyring
     from eventstream.components.ledger import Ledger
     from eventstream.components.store import Store
     from eventstream.errors import Problem
@@ -38,7 +39,8 @@ class Services(Protocol):
 
     store: Store
     ledger: Ledger
-    keys: Mapping[str, Any]  # named keys: name -> eventstream.Key
+    keys: Keys
+    keyring: Keyring | None
     folder: str  # folder of the configuration file; relative paths start here
     workers: int
 
@@ -56,7 +58,7 @@ class Services(Protocol):
 
 
 class Component:
-    """Anything a plugin adds by name. Subclass Step, Store, Output, Route or Command instead."""
+    """Anything a plugin adds by name. Subclass Step, Store, Output, Route, … instead."""
 
     name: ClassVar[str]
     Config: ClassVar[Any] = NoConfig  # a Config subclass, or any type msgspec can convert to
@@ -67,7 +69,7 @@ class Component:
         """Keep the converted configuration; do no I/O here: `check` builds components too."""
         self.config = self.Config() if config is None else config
 
-    def check(self, folder: str, keys: Mapping[str, Key]) -> Iterable[str | Problem]:
+    def check(self, folder: str, keys: Keys) -> Iterable[str | Problem]:
         """Return what is wrong beyond types: a missing file, an unknown key. Opens nothing for longer.
 
         `folder` is the configuration file's: relative paths start there. A Problem's pointer starts at

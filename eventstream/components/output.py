@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from eventstream.components.component import Component, Services
+from eventstream.components.identity import Identity, Right
 from eventstream.components.step import Request
 from eventstream.components.store import Record
 from eventstream.errors import Reject
@@ -60,6 +61,7 @@ class Submission:
     request: Request | None = None  # None: they came without one, so nothing about them can be verified
     client: str = ""
     atomic: bool = True  # one refused event refuses all
+    identity: Identity | None = None  # who sends them
 
 
 class Format(Protocol):
@@ -79,8 +81,18 @@ class Format(Protocol):
     def idle(self) -> bytes:
         """Frame a heartbeat that carries nothing."""
 
-    def goodbye(self, retry: float) -> bytes:
-        """Frame the end of the stream: come back in about `retry` seconds."""
+    def goodbye(self, retry: float, reason: str = "") -> bytes:
+        """Frame the end of the stream: come back in about `retry` seconds.
+
+        `reason` is empty where the server goes away; `expired` or `revoked` where the credential did.
+        """
+
+
+class Goodbye(Protocol):
+    """What frames a stream's end, as `Format.goodbye` does."""
+
+    def __call__(self, retry: float, reason: str = "") -> bytes:
+        """Return the frame."""
 
 
 class Connection(Protocol):
@@ -115,7 +127,10 @@ class Sink(Protocol):
         """Queue a frame of the output's own between event frames (bounded; over it the peer is cut)."""
 
     def subscribe(self, filter: Filter, format: Format, start: Start, *, lag: LagPolicy = "replay") -> Subscription:
-        """Deliver from `start` on; the first frame is the gap if there is one, then a cursor frame."""
+        """Deliver from `start` on; the first frame is the gap if there is one, then a cursor frame.
+
+        Raises FilterError for a filter that cannot be served, Reject for one that is not granted.
+        """
 
     def end(self, farewell: bytes = b"") -> None:
         """Write what is queued and this, then close; the peer is given 5 s to read it."""
@@ -134,12 +149,17 @@ class Hub(Protocol):
         *,
         output: str,
         heartbeat: float,
-        goodbye: Callable[[float], bytes],
+        goodbye: Goodbye,
         received: Callable[[bytes], None] | None = None,
         idle: Callable[[], bytes] | None = None,
         closed: Callable[[], None] | None = None,
+        identity: Identity | None = None,
     ) -> Sink:
-        """Take over a connection. `received` gets what the peer sends (else it is read and ignored)."""
+        """Take over a connection. `received` gets what the peer sends (else it is read and ignored).
+
+        `identity` is the request's: what it may subscribe to is judged by it, also where the output has not
+        asked `Delivery.admit`. The stream ends when it expires or is revoked; `goodbye` then gets the reason.
+        """
 
 
 class Delivery(Services, Protocol):
@@ -147,6 +167,9 @@ class Delivery(Services, Protocol):
 
     hub: Hub
     draining: bool
+
+    def admit(self, identity: Identity | None, filter: Filter) -> None:
+        """Raise Reject 401 or 403, which names what is refused, unless `identity` may subscribe to all of `filter`."""
 
     def start(self, place: str | None, *, lenient: bool = False) -> Start:
         """Resolve `earliest`, `latest`, a cursor's text or None (latest) to a place.
@@ -161,8 +184,10 @@ class Delivery(Services, Protocol):
     def retry(self) -> float:
         """Return jittered seconds after which a client should reconnect."""
 
-    def follow(self, filter: Filter, format: Format, start: Start, *, heartbeat: float) -> Iterator[bytes]:
-        """Yield frames for ever: the fallback where no socket can be handed over."""
+    def follow(
+        self, filter: Filter, format: Format, start: Start, *, heartbeat: float, identity: Identity | None = None
+    ) -> Iterator[bytes]:
+        """Yield frames to the stream's end, its goodbye included: the fallback where no socket can be handed over."""
 
     def publish(self, submission: Submission) -> list[Result]:
         """Run events through their pipelines; one result each, in order."""
@@ -200,7 +225,16 @@ class Route(Component):
 
     path: str
     methods: Sequence[str] = ("GET",)
+    right: ClassVar[Right | None] = "admin"  # what a caller must be granted where `auth` is configured; None: nothing
     answers: ClassVar[Mapping[int, str]] = {200: "*/*"}  # as for an Output
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return parts of this route's OpenAPI operations, such as `requestBody` and `responses`.
+
+        What stands under a method's name (`post`) is of that operation alone. What they refer to as
+        `#/components/schemas/NAME` stands under `schemas`.
+        """
+        return {}
 
     def handle(self, request: Request) -> Response:
         """Answer a request; raise Reject to refuse it with a problem."""

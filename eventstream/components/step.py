@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from eventstream.components.component import Component
 from eventstream.errors import Drop, Reject
 from eventstream.events.codec import Form
 from eventstream.events.event import Event
+
+if TYPE_CHECKING:
+    from eventstream.components.identity import Identity
 
 Outcome = Event | Reject | Drop
 
@@ -27,6 +30,10 @@ class Request:
     client: str = ""  # the client's address: the peer, or the right-most untrusted hop
     version: str = "HTTP/1.1"
     id: str = ""  # request id, in every log line and problem
+    proxied: bool = False  # the peer is one of `server.proxies`: its headers about the client are believed
+    identity: Identity | None = None  # who asks, as an authenticator knows it; None: nobody we know
+    target: str = ""  # path and query as received, percent-encoded
+    used: set[str] = field(default_factory=set, compare=False)  # what was claimed for it, by whichever pipeline
 
 
 @dataclass(slots=True)
@@ -37,7 +44,9 @@ class Context:
     request: Request | None = None  # None for events that came without one (WebSocket, import)
     form: Form = Form.STRUCTURED
     client: str = ""
-    key: str | None = None  # name of the key that verified the request
+    key: str | None = None  # owner of the key that verified the request
+    kid: str | None = None  # id of that very key
+    identity: Identity | None = None  # who sent the request, as an authenticator knows it
     headers: dict[str, str] = field(default_factory=dict)  # sent with the reply, whatever it is
     undo: list[Callable[[], None]] = field(default_factory=list)  # run when an atomic batch is refused
     atomic: bool = True  # one refused event refuses the whole batch
@@ -48,7 +57,9 @@ class Step(Component):
 
     mark: ClassVar[Literal["persist", "fan_out"] | None] = None  # an instruction to the pipeline's end
     fail_closed: ClassVar[bool] = False  # True: `on_error` may only be `reject`
-    needs_request: ClassVar[bool] = False  # True: an event that came without a request is refused
+    needs_request: bool = False  # True: an event that came without a request is refused
+    last: ClassVar[bool] = False  # True: whatever stands behind it spoils what it did (a signature); `check` warns
+    identifies: ClassVar[bool] = False  # True: sets `context.key`, so that a signature tells who publishes
 
     def process(self, event: Event, context: Context) -> Event:
         """Return the next event; raise Reject or Drop to end this one.
@@ -78,6 +89,14 @@ class Step(Component):
         told that its signature is wrong (401), not what its body lacks.
         """
         return False
+
+    def attributes(self, request: Request) -> Mapping[str, str] | None:
+        """Return the attributes of the event whose data the whole body is, or None: the body is the event.
+
+        For senders whose plain JSON is no event, while their headers tell what it is. Asked before a
+        pipeline is chosen, so by these attributes; at least `type` is needed.
+        """
+        return None
 
     def lint(self, before: Sequence[Step]) -> str | None:
         """Say what is wrong with standing behind these steps, or None. Shown as a warning by `check`."""

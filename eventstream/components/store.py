@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 
+from eventstream.components.chain import ChainMark, ChainPage
 from eventstream.components.component import Component, Config, Duration, Meta, Size
 from eventstream.components.ledger import Ledger
 from eventstream.events.codec import decode_stored
@@ -123,6 +124,9 @@ class Store(Component):
     durability: Durability  # what a receipt of this store promises
     shared: ClassVar[bool] = True  # False: one process only; refused with several workers
 
+    can_chain: ClassVar[bool] = False  # True: offers a hash chain; else the option `chain` is refused
+
+    chained: bool = False  # set before `open` to continue the hash chain with every append
     read_only: bool = False  # set before `open` by who only reads or copies: nothing is written then
 
     def data_folder(self, folder: str) -> str | None:
@@ -189,6 +193,18 @@ class Store(Component):
     def open_ledger(self) -> Ledger:
         """Return the ledger that lives beside this store. Call it after `open`."""
         raise NotImplementedError
+
+    def chain_head(self) -> ChainMark | None:
+        """Return the last event in the hash chain and its hash; None while there is none."""
+        return None
+
+    def read_chain(self, after: int, limit: int) -> ChainPage | None:
+        """Return up to `limit` stored events behind `after` with their hashes; None while there is no chain.
+
+        Whatever is stored is shown, in the chain or not, within the bounds of the history or not: this is
+        for who looks for damage. A store that offers a chain numbers its events without holes.
+        """
+        return None
 
     def stats(self) -> dict[str, Any]:
         """Return numbers for metrics: `events`, `bytes`, `head`, `trimmed`, and the store's own."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from eventstream.components.component import NoConfig
-from eventstream.components.key import Key
+from eventstream.components.key import Keys
 from eventstream.config.draft import Draft
 from eventstream.config.loader import Path
 from eventstream.config.typed import mend
@@ -19,12 +18,12 @@ from eventstream.hooks.catalogue import Catalogue
 class Builder:
     """Builds the components that a configuration names."""
 
-    def __init__(self, draft: Draft, catalogue: Catalogue, folder: str, keys: Mapping[str, Key]) -> None:
+    def __init__(self, draft: Draft, catalogue: Catalogue, folder: str, keys: Keys) -> None:
         """Faults go into `draft`; relative paths start at `folder`."""
         self.draft = draft
         self.catalogue = catalogue
-        self._folder = folder
-        self._keys = keys
+        self.folder = folder
+        self.keys = keys  # those that components may name
 
     def names(self, kind: str) -> str:
         """Return a hint: what is installed of this kind."""
@@ -64,7 +63,7 @@ class Builder:
             return None
         try:
             component = offer.component.create(None if options is None else mended)
-            found = list(component.check(self._folder, self._keys))
+            found = list(component.check(self.folder, self.keys))
         except ConfigError as error:
             found, component = list(error.problems), None
         except (ValueError, msgspec.ValidationError, EventStreamError) as error:

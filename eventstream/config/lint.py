@@ -11,7 +11,8 @@ from eventstream.config.draft import Draft
 from eventstream.config.loader import Path
 from eventstream.config.model import PipelineSpec, Server, StepSpec
 from eventstream.config.pipelines import PipelineDraft, StepDraft
-from eventstream.events.filter import Filter, Selector
+from eventstream.events.cover import covers
+from eventstream.events.filter import Filter
 
 
 def lint_pipelines(draft: Draft, pipelines: Sequence[PipelineDraft]) -> list[PipelineSpec]:
@@ -59,6 +60,11 @@ def _lint_steps(draft: Draft, steps: Sequence[StepDraft]) -> None:
     for one in steps:
         if one.step is None:  # whatever follows would be judged without what stands before it
             return
+        last = next((earlier.name for earlier in before if earlier.last), None)
+        if last is not None and one.step.mark is None:
+            draft.warn(
+                one.path, f"{one.name} stands behind {last}, which has to see the event last", f"put it before {last}"
+            )
         advice = one.step.lint(before)
         if advice:
             draft.warn(one.path, advice if advice.startswith(one.name) else f"{one.name}: {advice}")
@@ -67,7 +73,7 @@ def _lint_steps(draft: Draft, steps: Sequence[StepDraft]) -> None:
 
 def _lint_reach(draft: Draft, pipeline: PipelineDraft, earlier: Sequence[PipelineDraft]) -> None:
     for other in earlier:
-        if pipeline.match is not None and other.match is not None and covers(other.match, pipeline.match):
+        if pipeline.match is not None and other.match is not None and covers([other.match], pipeline.match):
             line = draft.document.place(other.path).line
             draft.warn(
                 pipeline.path,
@@ -77,21 +83,15 @@ def _lint_reach(draft: Draft, pipeline: PipelineDraft, earlier: Sequence[Pipelin
             return
 
 
-def covers(wide: Filter, narrow: Filter) -> bool:
-    """Tell whether every event that `narrow` matches is matched by `wide` (patterns only)."""
-    return all(any(_covers(selector, other) for other in narrow.selectors) for selector in wide.selectors)
-
-
-def _covers(wide: Selector, narrow: Selector) -> bool:
-    return (
-        wide.attribute == narrow.attribute
-        and all(wide.matches(value) for value in narrow.exact)
-        and all(prefix.startswith(wide.prefixes) for prefix in narrow.prefixes)
-    )
-
-
 def lint_store(draft: Draft, store: Store, server: Server | None) -> None:
-    """Refuse a store of one process for several workers."""
+    """Refuse a store of one process for several workers, and a hash chain where the store offers none."""
+    if store.chained and not store.can_chain:
+        draft.error(
+            ("store", "chain"),
+            f"store {store.name} keeps no hash chain",
+            "leave chain out, or use a store that offers it, such as sqlite",
+            key=True,
+        )
     if server is not None and server.workers > 1 and not store.shared:
         draft.error(
             ("store", store.name),

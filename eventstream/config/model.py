@@ -9,9 +9,14 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from eventstream.components.component import Config, Duration, Meta, Size
+from eventstream.components.authenticator import Authenticator
+from eventstream.components.chain import Chain
+from eventstream.components.cipher import AtRest
+from eventstream.components.component import Config, Duration, Meta, Rate, Size
+from eventstream.components.identity import Grant
 from eventstream.components.key import Key
-from eventstream.components.output import Output
+from eventstream.components.keyring import Keyring
+from eventstream.components.output import Output, Route
 from eventstream.components.step import Step
 from eventstream.components.store import Keep, Store
 from eventstream.errors import Problem
@@ -175,6 +180,19 @@ class Log(Config, frozen=True):
     keep: Annotated[int, Meta(ge=0, description="Rotated files that are kept.", examples=[5])] = 5
 
 
+class AuditLog(Config, frozen=True):
+    """One line for each thing that somebody did or was refused; `audit: {}` writes them to the log."""
+
+    file: Annotated[str | None, Meta(description="File to write to; unset: the log.", examples=["audit.log"])] = None
+    rate: Annotated[
+        Rate, Meta(description="Most lines of each kind, per worker; what is held back is counted.", examples=["100/s"])
+    ] = Rate(100)
+    max_size: Annotated[Size, Meta(description="Size at which the file is rotated.", examples=["10MiB"])] = Size(
+        10 * 2**20
+    )
+    keep: Annotated[int, Meta(ge=0, description="Rotated files that are kept.", examples=[5])] = 5
+
+
 class Server(Config, frozen=True):
     """The server itself: where it listens, whom it believes, and its bounds."""
 
@@ -209,6 +227,7 @@ class Server(Config, frozen=True):
     ] = Duration(10)
     metrics: Annotated[Metrics, Meta(description="Health and metrics.")] = Metrics()
     log: Annotated[Log, Meta(description="The log.")] = Log()
+    audit: Annotated[AuditLog | None, Meta(description="Who did what; unset: nothing of it is written.")] = None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -245,17 +264,38 @@ class PipelineSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """One entry of `auth.grants`: to whom (exact names, or with a trailing `*`), and what."""
+
+    to: tuple[str, ...]
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """How one tells who asks, in this order, and who may do what."""
+
+    chain: tuple[Authenticator, ...]
+    grants: tuple[Granted, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A checked configuration, its components built and not yet opened."""
 
     server: Server
     store: Store
     keep: Keep
-    keys: dict[str, Key]
+    keys: tuple[Key, ...]  # of the section `keys`
+    keyring: Keyring | None
     pipelines: list[PipelineSpec]
     outputs: list[Output]
+    routes: list[Route]
     text: str = field(repr=False)  # the file's exact text; may hold inline keys
     digest: str  # SHA-256 of the text, in hex
     file: str
     folder: str  # where relative paths start
+    at_rest: AtRest | None = None  # None: events are stored as they are sent
+    chain: Chain | None = None  # None: the store keeps no hash chain
+    auth: Auth | None = None  # None: nobody is asked who they are
     warnings: list[Problem] = field(default_factory=list)

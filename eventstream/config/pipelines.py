@@ -10,8 +10,7 @@ from eventstream.components.step import Step
 from eventstream.config.components import Builder
 from eventstream.config.draft import Draft, nearest
 from eventstream.config.loader import Path
-from eventstream.errors import FilterError
-from eventstream.events.event import ATTRIBUTE_NAME, RESERVED_NAMES
+from eventstream.config.patterns import read_patterns
 from eventstream.events.filter import Filter
 
 _FIELDS = ("name", "match", "steps")
@@ -75,45 +74,14 @@ def _read_pipeline(builder: Builder, entry: dict[str, Any], path: Path) -> Pipel
         name = f"#{path[-1]}"
     elif not _NAME.match(name):
         draft.error((*path, "name"), f"{name!r} is no pipeline name", "letters, digits, _ and -, at most 64")
-    match = _read_match(draft, entry.get("match"), (*path, "match"))
+    given = entry.get("match")
+    match = Filter() if given is None else read_patterns(draft, given, (*path, "match"))
     steps = entry.get("steps")
     if not isinstance(steps, list) or not steps:
         draft.error((*path, "steps"), "a pipeline needs a list of steps", "for example steps: [persist, fan_out]")
         steps = []
     read = (_read_step(builder, one, (*path, "steps", index)) for index, one in enumerate(steps))
     return PipelineDraft(path, name, match, [step for step in read if step is not None])
-
-
-def _read_match(draft: Draft, value: Any, path: Path) -> Filter | None:
-    if value is None:
-        return Filter()
-    if not isinstance(value, dict):
-        draft.error(path, "match: expected a mapping of attributes", 'for example match: {type: "shop.order.*"}')
-        return None
-    patterns: dict[str, list[str]] = {}
-    faults = draft.faults
-    for name, given in value.items():
-        if not ATTRIBUTE_NAME.match(name) or name in RESERVED_NAMES:
-            hint = nearest(name, ("type", "source", "subject"), "attributes such as")
-            draft.error((*path, name), f"{name} is no attribute name", hint, key=True)
-        patterns[name] = given if isinstance(given, list) else [given]
-        for index, pattern in enumerate(patterns[name]):
-            place = (*path, name, index) if isinstance(given, list) else (*path, name)
-            _judge_pattern(draft, pattern, place)
-    if draft.faults > faults:
-        return None
-    try:
-        return Filter(patterns)
-    except FilterError as error:
-        draft.error(path, str(error))
-        return None
-
-
-def _judge_pattern(draft: Draft, pattern: Any, path: Path) -> None:
-    if not isinstance(pattern, str) or not pattern:
-        draft.error(path, "a pattern is text that is not empty", "put it in quotes")
-    elif "*" in pattern[:-1]:
-        draft.error(path, f"{pattern!r}: only a trailing * is a wildcard", "a list of patterns matches any of them")
 
 
 def _read_step(builder: Builder, entry: Any, path: Path) -> StepDraft | None:

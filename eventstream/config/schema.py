@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from eventstream.components.chain import Chain
+from eventstream.components.cipher import AtRestConfig
+from eventstream.components.identity import ANONYMOUS
+from eventstream.components.key import NOTATIONS
 from eventstream.components.store import Keep
 from eventstream.config.build import VERSION
-from eventstream.config.keys import KINDS
 from eventstream.config.model import Server
 from eventstream.config.type_schema import INTERPOLATION, schema_of, takes_nothing, value_schema
 from eventstream.hooks.catalogue import Catalogue, Offer
@@ -23,7 +26,7 @@ def file_schema(catalogue: Catalogue) -> JsonSchema:
     """Return the schema of a configuration file."""
     definitions = {
         f"{kind}.{name}": _options(offer)
-        for kind in ("step", "store", "output")
+        for kind in ("step", "store", "output", "route", "keyring", "authenticator")
         for name, offer in catalogue.offers[kind].items()
     }
     definitions["interpolation"] = {"type": "string", "pattern": INTERPOLATION}
@@ -39,6 +42,7 @@ def file_schema(catalogue: Catalogue) -> JsonSchema:
             "server": schema_of(Server),
             "store": _store(catalogue),
             "keys": _keys(),
+            "auth": _auth(catalogue),
             "pipelines": {
                 "type": "array",
                 "minItems": 1,
@@ -49,6 +53,15 @@ def file_schema(catalogue: Catalogue) -> JsonSchema:
                 "type": "array",
                 "description": "How events leave.",
                 "items": _named(catalogue, "output"),
+            },
+            "routes": {
+                "type": "array",
+                "description": "Further HTTP resources, by plugins.",
+                "items": _named(catalogue, "route"),
+            },
+            "keyring": {
+                "description": "Where keys live that change while the server runs.",
+                **_named(catalogue, "keyring"),
             },
         },
         "$defs": definitions,
@@ -115,6 +128,8 @@ def _store(catalogue: Catalogue) -> JsonSchema:
         "additionalProperties": False,
         "properties": {
             "keep": {**schema_of(Keep), "description": "Retention: an event goes when any of the bounds says so."},
+            "at_rest": {**schema_of(AtRestConfig), "description": "Seal the data of stored events."},
+            "chain": {**schema_of(Chain), "description": "Keep a hash chain over the events, for `verify-log`."},
             **{name: _reference(catalogue, "store", name) for name in names},
         },
         "oneOf": [{"required": [name]} for name in names],
@@ -130,8 +145,64 @@ def _keys() -> JsonSchema:
             "type": "object",
             "minProperties": 1,
             "maxProperties": 1,
-            "properties": {kind: {"anyOf": [text, {"type": "array", "minItems": 1, "items": text}]} for kind in KINDS},
+            "properties": {
+                kind: {"anyOf": [text, {"type": "array", "minItems": 1, "items": text}]} for kind in NOTATIONS
+            },
         },
+    }
+
+
+def _auth(catalogue: Catalogue) -> JsonSchema:
+    names = {"type": "string", "pattern": r"^[^*]+\*?$|^\*$"}
+    return {
+        "type": "object",
+        "description": "How one tells who asks, and who may do what. Without it nobody is asked.",
+        "additionalProperties": False,
+        "properties": {
+            "chain": {
+                "description": "Authenticators, asked in turn until one knows the credential.",
+                "type": "array",
+                "items": _named(catalogue, "authenticator"),
+            },
+            "grants": {
+                "description": "Who may do what; whatever is not granted is refused.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["to"],
+                    "minProperties": 2,
+                    "additionalProperties": False,
+                    "properties": {
+                        "to": {
+                            "description": f"Names of identities, any end for a trailing *; `{ANONYMOUS}`: everybody.",
+                            "anyOf": [names, {"type": "array", "minItems": 1, "items": names}],
+                            "examples": ["shop", ["ops", "till-*"], ANONYMOUS],
+                        },
+                        "publish": _scopes("Which events may be published."),
+                        "subscribe": _scopes("Which events may be read and subscribed to."),
+                        "crypto": {"const": True, "description": "May use the crypto API."},
+                        "admin": {"const": True, "description": "May use what is under `/-/`, and admin routes."},
+                    },
+                },
+            },
+        },
+    }
+
+
+def _scopes(description: str) -> JsonSchema:
+    one = {**_patterns(), "minProperties": 1}
+    return {
+        "description": f"{description} `true`: all; else patterns, or a list of them of which one suffices.",
+        "anyOf": [{"const": True}, one, {"type": "array", "minItems": 1, "items": one}],
+        "examples": [{"type": "shop.*"}],
+    }
+
+
+def _patterns() -> JsonSchema:
+    return {
+        "type": "object",
+        "propertyNames": {"pattern": "^[a-z0-9]{1,64}$"},
+        "additionalProperties": value_schema(str | list[str]),
     }
 
 
@@ -144,9 +215,7 @@ def _pipeline(catalogue: Catalogue) -> JsonSchema:
             "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", "examples": ["orders"]},
             "match": {
                 "description": "Attributes and the patterns they must match; without it every event matches.",
-                "type": "object",
-                "propertyNames": {"pattern": "^[a-z0-9]{1,64}$"},
-                "additionalProperties": value_schema(str | list[str]),
+                **_patterns(),
                 "examples": [{"type": "shop.order.*"}],
             },
             "steps": {

@@ -14,11 +14,15 @@ from typing import Any, NamedTuple
 from eventstream.errors import Fault, Reject
 from eventstream.events import strict_json
 from eventstream.events.attributes import fault_in, json_type, timestamp
-from eventstream.events.event import CONTEXT_ATTRIBUTES, UNSET, Event
+from eventstream.events.event import CONTEXT_ATTRIBUTES, RESERVED_NAMES, UNSET, Event
 
 MAX_FAULTS = 100  # told of one request
 MAX_NAME = 64  # characters of a sender's own name that are repeated to it
+SIGNATURE = "signature"  # extension attribute: an Ed25519 signature over the canonical event, base64
+SIGNATURE_KEY = "signaturekey"  # extension attribute: the id of the key that made it
 ANONYMOUS_SOURCE = "/anonymous"  # the source of a plain event whose caller is not known
+_CONTEXT = frozenset(CONTEXT_ATTRIBUTES)
+_NO_CONTENT = frozenset({"id", "source", SIGNATURE, SIGNATURE_KEY})  # a repeat may be signed anew, by a newer key
 _LINE_ENDS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"), (b"\xc2\x85", rb"\u0085"))
 _LINE_END_BYTES = re.compile(b"\xe2\x80[\xa8\xa9]|\xc2\x85")
 
@@ -30,13 +34,14 @@ class Form(StrEnum):
     STRUCTURED = "structured"
     BINARY = "binary"
     BATCH = "batch"
+    DATA = "data"  # the whole body is the data; a step knew the attributes (`Step.attributes`)
 
 
 class Incoming(NamedTuple):
     """A decoded event and the fingerprint of what its sender wrote.
 
-    The fingerprint leaves out `id` and `source` (they are what it is looked up by) and whatever
-    this server filled in, so that a sender's repeat has the fingerprint of its first attempt.
+    The fingerprint leaves out `id` and `source` (they are what it is looked up by), a signature, and
+    whatever this server filled in, so that a sender's repeat has the fingerprint of its first attempt.
     """
 
     event: Event
@@ -65,16 +70,18 @@ def from_mapping(fields: Any, *, plain: bool = False, now: float = 0.0) -> Incom
     """
     if not isinstance(fields, dict):
         raise malformed(f"an event is a JSON object, not {json_type(fields)}")
-    fields = dict(fields)
-    faults = _check_version(fields.pop("specversion", "1.0" if plain else None))
     if plain and "timestamp" in fields:
+        fields = dict(fields)
         fields.setdefault("time", fields.pop("timestamp"))
-    data = _take_data(fields, faults)
-    given = {name: value for name, value in fields.items() if value is not None}
-    for name, value in given.items():
-        fault = fault_in(name, value)
-        if fault:
-            faults.append(_fault_at(name, fault))
+    faults = _check_version(fields.get("specversion", "1.0" if plain else None))
+    data = _data_of(fields, faults)
+    given = {}
+    for name, value in fields.items():
+        if value is not None and name not in RESERVED_NAMES:
+            given[name] = value
+            fault = fault_in(name, value)
+            if fault:
+                faults.append(_fault_at(name, fault))
     required = ("type",) if plain else ("id", "source", "type")
     faults += [Fault(f"{name} is required", pointer=f"/{name}") for name in required if name not in given]
     if faults:
@@ -90,16 +97,16 @@ def from_mapping(fields: Any, *, plain: bool = False, now: float = 0.0) -> Incom
 
 def build(attributes: Mapping[str, Any], data: Any) -> Event:
     """Build an event from checked attributes."""
-    known = {name: attributes[name] for name in CONTEXT_ATTRIBUTES if name in attributes}
-    if len(known) == len(attributes):
-        return Event(**known, data=data)
-    extensions = {name: value for name, value in attributes.items() if name not in known}
+    if _CONTEXT.issuperset(attributes):
+        return Event(**attributes, data=data)
+    known = {name: value for name, value in attributes.items() if name in _CONTEXT}
+    extensions = {name: value for name, value in attributes.items() if name not in _CONTEXT}
     return Event(**known, data=data, extensions=extensions)
 
 
 def fingerprint_of(given: Mapping[str, Any], data: Any) -> bytes:
     """Return 16 bytes that are equal for equal content, whatever the key order."""
-    content = {name: value for name, value in given.items() if name not in ("id", "source")}
+    content = {name: value for name, value in given.items() if name not in _NO_CONTENT}
     if isinstance(data, bytes):
         data = {"data_base64": data.hex()}  # told apart from a string that looks like it
     packed = strict_json.canonical([content] if data is UNSET else [content, data])
@@ -114,10 +121,10 @@ def _check_version(version: Any) -> list[Fault]:
     return [Fault('specversion must be "1.0"', pointer="/specversion")]
 
 
-def _take_data(fields: dict[str, Any], faults: list[Fault]) -> Any:
-    """Remove and return `data` or the bytes of `data_base64` (JSON format, section 3.1)."""
-    data = fields.pop("data", UNSET)
-    encoded = fields.pop("data_base64", None)
+def _data_of(fields: Mapping[str, Any], faults: list[Fault]) -> Any:
+    """Return `data` or the bytes of `data_base64` (JSON format, section 3.1)."""
+    data = fields.get("data", UNSET)
+    encoded = fields.get("data_base64")
     if encoded is None:
         return data
     if data is not UNSET:
@@ -154,18 +161,29 @@ def encode(event: Event) -> bytes:
     not with that of Server-Sent Events, would lose what follows them.
     """
     body = strict_json.encode(to_mapping(event))
-    if _LINE_END_BYTES.search(body):
+    if not body.isascii() and _LINE_END_BYTES.search(body):
         for raw, escaped in _LINE_ENDS:
             body = body.replace(raw, escaped)
     return body
 
 
+_DATA_MEMBER = re.compile(rb',"data(?:_base64|_sealed)?":')
+
+
+def split_data(body: bytes) -> int:
+    """Return where the data's member (with its comma) begins in what `encode` wrote; -1 when it has none.
+
+    Attributes are flat and stand before the data, so the first member of this name is the one.
+    """
+    found = _DATA_MEMBER.search(body)
+    return found.start() if found else -1
+
+
 def decode_stored(body: bytes) -> Event:
     """Read back what `encode` wrote (trusted: attributes are not judged again)."""
     fields = strict_json.decode(body)
-    fields.pop("specversion")
-    data = _take_data(fields, [])
-    return build(fields, data)
+    attributes = {name: value for name, value in fields.items() if name not in RESERVED_NAMES}
+    return build(attributes, _data_of(fields, []))
 
 
 def _fault_at(name: str, fault: str) -> Fault:

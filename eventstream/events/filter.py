@@ -70,6 +70,11 @@ class Filter:
         return all(predicate(attributes) for predicate in self._rest)
 
     @property
+    def opaque(self) -> bool:
+        """Whether `selectors` do not say all that it asks for."""
+        return bool(self._rest)
+
+    @property
     def index(self) -> Selector | None:
         """The most selective condition that an index over exact and prefix values can serve."""
         for name in INDEXED:

@@ -22,9 +22,17 @@ class Decoded(NamedTuple):
 
 
 def decode_request(
-    headers: Mapping[str, str], body: bytes, *, now: float, max_batch: int, max_depth: int = strict_json.MAX_DEPTH
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: float,
+    max_batch: int,
+    max_depth: int = strict_json.MAX_DEPTH,
+    attributes: Mapping[str, str] | None = None,
 ) -> Decoded:
     """Decode a POSTed body. Header names are lower-case.
+
+    With `attributes`, a body of plain JSON is no event but the data of the one that has them.
 
     Raises Reject when the request as a whole is wrong: 400, 413 for a batch over `max_batch`
     events, 415 for a media type that is none of ours.
@@ -39,6 +47,8 @@ def decode_request(
         return Decoded(Form.STRUCTURED, [from_mapping(_parse(body, max_depth))])
     if any(name.startswith("ce-") for name in headers):
         return Decoded(Form.BINARY, [_binary(headers, media_type, body, max_depth)])
+    if essence == "application/json" and attributes is not None:
+        return Decoded(Form.DATA, [_plain({**attributes, "data": _parse(body, max_depth)}, now)])
     if essence == "application/json":
         return Decoded(Form.PLAIN, [_plain(_parse(body, max_depth), now)])
     raise Reject(

@@ -9,13 +9,25 @@ from typing import Any
 
 import pluggy
 
+from eventstream.components.authenticator import Authenticator
+from eventstream.components.cipher import Cipher
 from eventstream.components.command import Command
+from eventstream.components.keyring import Keyring
 from eventstream.components.output import Output, Route
 from eventstream.components.step import Step
 from eventstream.components.store import Store
 from eventstream.errors import ConfigError, Problem
 
-KINDS: dict[str, type] = {"step": Step, "store": Store, "output": Output, "route": Route, "command": Command}
+KINDS: dict[str, type] = {
+    "step": Step,
+    "store": Store,
+    "output": Output,
+    "route": Route,
+    "keyring": Keyring,
+    "cipher": Cipher,
+    "authenticator": Authenticator,
+    "command": Command,
+}
 
 
 @dataclass(frozen=True, slots=True)

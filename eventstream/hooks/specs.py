@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from eventstream.components.authenticator import Authenticator
+    from eventstream.components.cipher import Cipher
     from eventstream.components.command import Command
+    from eventstream.components.keyring import Keyring
     from eventstream.components.output import Output, Route
     from eventstream.components.step import Context, Outcome, Step
     from eventstream.components.store import Store
@@ -64,6 +67,42 @@ def eventstream_routes() -> Sequence[type[Route]]:  # type: ignore[empty-body]  
         @hookimpl
         def eventstream_routes():
             return [Crypto]
+    """
+
+
+@hookspec
+def eventstream_keyrings() -> Sequence[type[Keyring]]:  # type: ignore[empty-body]  # a specification has no body
+    """Offer keyrings. Called once at start.
+
+    Example::
+
+        @hookimpl
+        def eventstream_keyrings():
+            return [VaultKeyring]
+    """
+
+
+@hookspec
+def eventstream_ciphers() -> Sequence[type[Cipher]]:  # type: ignore[empty-body]  # a specification has no body
+    """Offer ciphers for encryption at rest. Called once at start.
+
+    Example::
+
+        @hookimpl
+        def eventstream_ciphers():
+            return [AesGcm]
+    """
+
+
+@hookspec
+def eventstream_authenticators() -> Sequence[type[Authenticator]]:  # type: ignore[empty-body]  # a specification has no body
+    """Offer authenticators. Called once at start.
+
+    Example::
+
+        @hookimpl
+        def eventstream_authenticators():
+            return [Kerberos]
     """
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import falcon
 
-from eventstream.components.output import Output, Response, Route
+from eventstream.components.identity import Identity, Right
+from eventstream.components.output import Output, Response
 from eventstream.errors import Reject, StepError, StoreBusy
 from eventstream.http import health, root
 from eventstream.http.guard import Guard
@@ -18,6 +19,8 @@ from eventstream.http.ingest import ingest
 from eventstream.http.message import answer, component_request, read_body
 from eventstream.http.middleware import Gate, reject_of
 from eventstream.http.openapi import document
+from eventstream.http.revoke import revoke
+from eventstream.runtime.account import note_refused
 from eventstream.runtime.node import Node
 from eventstream.telemetry.log import get_logger
 from eventstream.wire.problem import MEDIA_TYPE, problem_body
@@ -25,8 +28,18 @@ from eventstream.wire.problem import MEDIA_TYPE, problem_body
 log = get_logger("http")
 
 EVENTS = "/events"
+REVOKE = "/-/revoke"
 _SENDER = re.compile(r"[A-Za-z0-9.*_:/\[\]-]{1,253}\Z")  # a DNS name as senders write it, or `*`
 SUSPICIOUS = frozenset({"origin", "host"})  # logged at a bounded rate; the node knows more such reasons
+
+
+class Handler(NamedTuple):
+    """What answers one method of a path, and who may ask."""
+
+    call: Callable[[Any], Response]
+    right: Right | None = None  # what must be granted where `auth` is configured
+    private: bool = False  # without `auth`: answers on the admin socket only
+    public: bool = False  # nobody is asked who they are
 
 
 class Resource:
@@ -37,8 +50,7 @@ class Resource:
         self._node = node
         self._guard = guard
         self.outputs: list[Output] = []
-        self.handlers: dict[str, Callable[[Any], Response]] = {}
-        self.public = True  # False: answers on the admin socket only
+        self.handlers: dict[str, Handler] = {}
 
     @property
     def methods(self) -> list[str]:
@@ -48,15 +60,17 @@ class Resource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer GET, and HEAD, whose body Falcon leaves out."""
-        request = component_request(req)
-        for output in self.outputs:
-            if output.accepts(request):
-                answer(req, resp, output.handle(request))
+        if self.outputs:
+            self._identify(req)
+            request = component_request(req)
+            for output in self.outputs:
+                if output.accepts(request):
+                    answer(req, resp, output.handle(request))
+                    return
+            if "GET" not in self.handlers:  # nobody else answers here: it knows best what is wrong
+                answer(req, resp, self.outputs[0].handle(request))
                 return
-        if "GET" not in self.handlers and self.outputs:  # nobody else answers here: it knows best what is wrong
-            answer(req, resp, self.outputs[0].handle(request))
-        else:
-            self._handle(req, resp, "GET")
+        self._handle(req, resp, "GET")
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer POST and every other method that may carry a body."""
@@ -69,11 +83,31 @@ class Resource:
         handler = self.handlers.get(method)
         if handler is None:
             raise falcon.HTTPMethodNotAllowed(self.methods)
-        if not (self.public or req.context.admin):
-            raise Reject("this is shown on the admin socket only", status=403, reason="private")
+        if not handler.public:
+            self._judge(handler, req)
         limit = self._node.settings.server.limits.body
         received, body = (b"", b"") if method == "GET" else read_body(req, limit)
-        answer(req, resp, handler(component_request(req, received, body)))
+        answer(req, resp, handler.call(component_request(req, received, body)))
+
+    def _judge(self, handler: Handler, req: falcon.Request) -> None:
+        """Refuse who may not ask. The admin socket has every right but those to events."""
+        access, context = self._node.access, req.context
+        if access is None:
+            if handler.private and not context.admin:
+                raise Reject("this is shown on the admin socket only", status=403, reason="private")
+            return
+        identity = self._identify(req)
+        if handler.right is not None and not context.admin:
+            access.require(identity, handler.right, context.client)
+
+    def _identify(self, req: falcon.Request) -> Identity | None:
+        """Find out once who asks; raises Reject 401 for a credential that is not good."""
+        access, context = self._node.access, req.context
+        if access is not None and not context.asked:
+            context.asked = True
+            context.identity = access.identify(component_request(req))
+        identity: Identity | None = context.identity
+        return identity
 
     def on_options(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer preflights, and the CloudEvents webhook handshake (abuse protection, section 4)."""
@@ -109,27 +143,33 @@ def build_app(node: Node, describe: Callable[[], Mapping[str, Any]] | None = Non
         return resources[path]
 
     at(EVENTS).handlers = {
-        "POST": lambda request: ingest(node, request),
-        "GET": lambda request: history(node, request),
+        "POST": Handler(lambda request: ingest(node, request)),
+        "GET": Handler(lambda request: history(node, request)),
     }
     for output in node.outputs:
         at(output.config.path).outputs.append(output)
-    _add_routes(at, node.routes)
-    at("/").handlers["GET"] = lambda _: root.page(node)
-    at("/openapi.json").handlers["GET"] = lambda _: document(node)
-    for path, handler in health.handlers(node).items():
-        at(path).handlers["GET"] = handler
-        at(path).public = node.settings.server.metrics_public
-    if describe is not None:
-        at("/-/config").handlers["GET"] = lambda _: health.config(describe())
-        at("/-/config").public = False
+    for route in node.routes:
+        for method in route.methods:
+            at(route.path).handlers[method] = Handler(route.handle, route.right)
+    for path, handler in _built_in(node, describe).items():
+        method = "POST" if path == REVOKE else "GET"
+        at(path).handlers[method] = handler
     return app
 
 
-def _add_routes(at: Callable[[str], Resource], routes: Sequence[Route]) -> None:
-    for route in routes:
-        for method in route.methods:
-            at(route.path).handlers[method] = route.handle
+def _built_in(node: Node, describe: Callable[[], Mapping[str, Any]] | None) -> dict[str, Handler]:
+    """Return the server's own resources beside the events, by path."""
+    found = {
+        "/": Handler(lambda _: root.page(node), public=True),
+        "/openapi.json": Handler(lambda _: document(node), public=True),
+        REVOKE: Handler(lambda request: revoke(node, request), "admin", private=True),
+    }
+    public = node.settings.server.metrics_public
+    for path, handler in health.handlers(node).items():
+        found[path] = Handler(handler, None if public else "admin", private=not public, public=public)
+    if describe is not None:
+        found["/-/config"] = Handler(lambda _: health.config(describe()), "admin", private=True)
+    return found
 
 
 class Refusals:
@@ -152,6 +192,8 @@ class Refusals:
         if error.reason in SUSPICIOUS:
             detail = error.private or error.detail
             self._node.bounded.note("refused", error.reason, detail=detail, client=req.context.client, path=req.path)
+            if self._node.audit is not None:
+                note_refused(self._node.audit, error, None, req.context.client)
 
     def http(self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: Any) -> None:
         """Answer Falcon's own refusals."""

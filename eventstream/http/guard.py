@@ -72,18 +72,21 @@ class Guard:
 
     def client(self, peer: str, headers: Mapping[str, str]) -> str:
         """Return the client's address: the peer, or the right-most hop that is no trusted proxy."""
-        if not self._proxies or not self._trusted(peer):
+        if not self.proxied(peer):
             return peer
         for hop in reversed(_hops(headers)):
             if not _is_address(hop):
                 return peer
-            if not self._trusted(hop):
+            if not self.proxied(hop):
                 return hop
         return peer
 
-    def _trusted(self, address: str) -> bool:
+    def proxied(self, peer: str) -> bool:
+        """Tell whether this address is one of `server.proxies`, whose word on the client is believed."""
+        if not self._proxies:
+            return False
         try:
-            parsed = ipaddress.ip_address(address)
+            parsed = ipaddress.ip_address(peer)
         except ValueError:
             return False
         return any(parsed in network for network in self._proxies)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
+from eventstream.components.identity import Identity
 from eventstream.components.output import Response, Result, Sent, Stored, Submission
 from eventstream.components.step import Request
 from eventstream.errors import Fault, Reject
@@ -26,9 +28,9 @@ def ingest(node: Node, request: Request) -> Response:
     """Publish a request's events and answer with what became of them; raises Reject, StoreBusy."""
     decoded = _decode(node, request)
     key = idempotency_key(request.headers)
-    items, keyed = _with_key(decoded.items, key)
+    items, keyed = _with_key(decoded.items, key_of(request.identity, key))
     partial = _PARTIAL.search(request.headers.get("prefer", "")) is not None
-    published = node.ingest(Submission(items, decoded.form, request, request.client, atomic=not partial))
+    published = node.ingest(Submission(items, decoded.form, request, request.client, not partial, request.identity))
     if decoded.form is Form.BATCH:
         response = _answer_batch(published, partial=partial)
     else:
@@ -42,7 +44,12 @@ def _decode(node: Node, request: Request) -> Decoded:
     limits = node.settings.server.limits
     try:
         decoded = decode_request(
-            request.headers, request.body, now=node.now(), max_batch=limits.batch, max_depth=limits.depth
+            request.headers,
+            request.body,
+            now=node.now(),
+            max_batch=limits.batch,
+            max_depth=limits.depth,
+            attributes=node.attributes(request),
         )
     except Reject as refusal:
         raise node.forged(request) or refusal from None
@@ -65,6 +72,11 @@ def idempotency_key(headers: Mapping[str, str]) -> str | None:
             reason="malformed",
         )
     return key
+
+
+def key_of(identity: Identity | None, key: str | None) -> str | None:
+    """Return the key under the caller's identity: two callers may choose the same."""
+    return key if identity is None or key is None else f"{quote(identity.name, safe='')}:{key}"
 
 
 def _with_key(items: Sequence[Incoming | Reject], key: str | None) -> tuple[list[Incoming | Reject], bool]:

@@ -60,6 +60,9 @@ def component_request(req: falcon.Request, received: bytes = b"", body: bytes = 
         context.client,
         req.env.get("SERVER_PROTOCOL", "HTTP/1.0"),
         context.request_id,
+        context.proxied,
+        context.identity,
+        target=req.env.get("RAW_URI") or req.relative_uri,
     )
 
 
@@ -130,7 +133,8 @@ def answer(req: falcon.Request, resp: falcon.Response, response: Response) -> No
         )
     resp.status = response.status
     for name, value in response.headers.items():
-        resp.set_header(name, value)
+        put = resp.append_header if name == "Set-Cookie" else resp.set_header  # falcon's own rule for that one
+        put(name, value)
     if response.take is None or req.method == "HEAD":
         resp.data = response.body
     elif handoff is not None:

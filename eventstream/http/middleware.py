@@ -30,10 +30,14 @@ class Gate:
         request_id_of_lines.set(context.request_id)
         resp.set_header("X-Request-Id", context.request_id)
         context.admin = ADMIN in req.env
+        context.proxied = context.asked = False
+        context.identity = None
         if context.admin:  # whoever can open the socket's file: no page, no proxy, no other host
             context.client = "admin"
             return
-        context.client = self._guard.client(req.env.get("REMOTE_ADDR", ""), headers)
+        peer = req.env.get("REMOTE_ADDR", "")
+        context.client = self._guard.client(peer, headers)
+        context.proxied = self._guard.proxied(peer)
         self._guard.check_host(headers.get("host"), req.env.get("SERVER_PROTOCOL", ""))
         target = _ABSOLUTE.match(req.env.get("RAW_URI", ""))
         if target is not None:  # RFC 9112 3.2.2: its host counts, not the header's

@@ -10,6 +10,7 @@ from typing import Any
 from eventstream.components.output import Output, Response, Route
 from eventstream.events import strict_json
 from eventstream.http.openapi_parts import FILTERS, HEADERS, PAGING, PUBLISHING, REFUSALS, SCHEMAS, Json, ref
+from eventstream.http.openapi_security import schemes, secure
 from eventstream.runtime.node import Node
 
 EVERYWHERE = (400, 403, 421)  # what any request may be told before it is looked at
@@ -33,9 +34,16 @@ def describe(node: Node) -> Json:
     for output in node.outputs:
         operations = paths.setdefault(output.config.path, {})
         operations["get"] = _merged(operations.get("get"), _component(output, "get"))
+    schemas = dict(SCHEMAS)
     for route in node.routes:
-        for method in map(str.lower, route.methods):
-            paths.setdefault(route.path, {})[method] = _component(route, method)
+        own = dict(route.describe())
+        schemas.update(own.pop("schemas", {}))
+        methods = [method.lower() for method in route.methods]
+        shared = {name: part for name, part in own.items() if name not in methods}
+        for method in methods:
+            described = _described(_component(route, method), {**shared, **own.get(method, {})})
+            paths.setdefault(route.path, {})[method] = described
+    secure(node, paths)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -45,7 +53,12 @@ def describe(node: Node) -> Json:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": SCHEMAS, "headers": HEADERS, "responses": _responses()},
+        "components": {
+            "schemas": schemas,
+            "headers": HEADERS,
+            "responses": _responses(),
+            "securitySchemes": schemes(node),
+        },
     }
 
 
@@ -180,6 +193,11 @@ def _component(component: Output | Route, method: str) -> Json:
         "description": rest.strip(),
         "responses": {**_answers(component), "default": _default()},
     }
+
+
+def _described(operation: Json, own: Json) -> Json:
+    """Return an operation with what its route says of itself."""
+    return {**operation, **own, "responses": {**operation["responses"], **own.get("responses", {})}}
 
 
 def _answers(component: Output | Route) -> Json:

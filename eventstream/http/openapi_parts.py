@@ -235,6 +235,7 @@ SCHEMAS["Filter"] = {
 
 HEADERS: Json = {
     "X-Request-Id": {"description": "Names the request, as in the log.", "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "Which credentials are taken.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
     "RateLimit": {"description": "What is left of a quota.", "schema": {"type": "string"}},
     "RateLimit-Policy": {"description": "The quotas in force.", "schema": {"type": "string"}},
@@ -243,8 +244,8 @@ HEADERS: Json = {
 
 REFUSALS: dict[int, tuple[str, tuple[str, ...]]] = {
     400: ("Malformed: not HTTP, JSON or an event. `errors` point at each fault.", ()),
-    401: ("The signature or token is missing or wrong.", ()),
-    403: ("Not allowed, or a page of an origin that is not.", ()),
+    401: ("The signature or credential is missing or not accepted.", ("WWW-Authenticate",)),
+    403: ("Not granted, or a page of an origin that is not allowed.", ()),
     405: ("There is no such method here.", ()),
     408: ("The body took too long.", ()),
     409: ("An event with this id and source exists with other content.", ()),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from eventstream.components.output import Format, Gap, Start
 from eventstream.components.store import Page, Store
 from eventstream.events.filter import Filter
+from eventstream.runtime.sinks import jittered_retry
 
 
 class Growth:
@@ -40,15 +41,15 @@ def frames(
     *,
     cursor: Callable[[int], str],
     heartbeat: float,
-    stopped: Callable[[], bool],
+    ended: Callable[[], str | None],
 ) -> Iterator[bytes]:
-    """Yield frames until `stopped`: what a server without socket hand-over streams."""
+    """Yield frames until `ended` gives a reason, and the goodbye: what a server without socket hand-over streams."""
     if start.gap is not None:
         yield format.gap(start.gap)
     place = told = start.offset
     yield format.cursor(cursor(place))
     beat = time.monotonic() + heartbeat
-    while not stopped():
+    while (reason := ended()) is None:
         page = store.read(place, 200, filter)
         if place < page.trimmed:
             yield format.gap(Gap(cursor(place), cursor(page.trimmed), "overflow"))
@@ -63,15 +64,16 @@ def frames(
             beat = time.monotonic() + heartbeat
         if page.next >= page.head:
             growth.wait(page.head, min(1.0, max(0.0, beat - time.monotonic())))
+    yield format.goodbye(jittered_retry(), reason)
 
 
 def wait_page(store: Store, growth: Growth, filter: Filter, after: int, limit: int, wait: float) -> Page:
-    """Return the next page with a match, waiting up to `wait` seconds for one."""
+    """Return the next page with a match, waiting up to `wait` seconds for one, or the first that tells of a gap."""
     deadline = time.monotonic() + wait
     place = after
     while True:
         page = store.read(place, limit, filter)
-        if page.records or (page.next >= page.head and time.monotonic() >= deadline):
+        if page.records or page.trimmed > place or (page.next >= page.head and time.monotonic() >= deadline):
             return page
         place = page.next
         if page.next >= page.head:

@@ -18,14 +18,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from eventstream.components.output import Connection, Format, Gap, LagPolicy, Start
+from eventstream.components.identity import Identity
+from eventstream.components.output import Connection, Format, Gap, Goodbye, LagPolicy, Start
 from eventstream.components.store import Record, Store
 from eventstream.errors import StoreBusy
 from eventstream.events.filter import Filter
 from eventstream.runtime.catch_up import CatchUp
 from eventstream.runtime.group import Group, Groups
+from eventstream.runtime.leases import Leases
 from eventstream.runtime.sink import Sink, Subscriber
-from eventstream.runtime.sinks import Farewell, Platform, Sinks
+from eventstream.runtime.sinks import Farewell, Platform, Sinks, jittered_retry
 from eventstream.runtime.tail import Chunk, Slot, Tail
 from eventstream.telemetry.log import get_logger
 from eventstream.telemetry.metrics import Metrics
@@ -54,17 +56,22 @@ class Hub:
         *,
         cursor: Callable[[int], str],
         capacity: int,
+        leases: Leases | None = None,
         stall: float = STALL,
         tail_bytes: int = TAIL_BYTES,
     ) -> None:
-        """`cursor` writes a place as text; `capacity` bounds the connections."""
+        """`cursor` writes a place as text; `capacity` bounds the connections. Without `leases` nobody is refused."""
         self.store = store
         self.metrics = metrics
         self.cursor = cursor
         self.capacity = capacity
         self.tail = Tail(tail_bytes, store.head())
         self.groups = Groups()
-        self.sinks = Sinks(platform, metrics, fell_back=self._fall_back, left=self.cancel, stall=stall)
+        self._leases = leases
+        self.sinks = Sinks(
+            platform, metrics, fell_back=self._fall_back, left=self.cancel, stall=stall,
+            closed=leases.close if leases is not None else None,
+        )  # fmt: skip
         self.catch_up = CatchUp(self.tail, metrics, self._next_chunk, self.wake)
         self._platform = platform
         self._chunks: dict[tuple[Group, int], Chunk] = {}  # good until the tail moves
@@ -88,13 +95,17 @@ class Hub:
         *,
         output: str,
         heartbeat: float,
-        goodbye: Callable[[float], bytes],
+        goodbye: Goodbye,
         received: Callable[[bytes], None] | None = None,
         idle: Callable[[], bytes] | None = None,
         closed: Callable[[], None] | None = None,
+        identity: Identity | None = None,
     ) -> Sink:
         """Take over a connection; see `eventstream.components.output.Hub`."""
         sink = Sink(self, self.sinks, connection, output, goodbye, received, idle, closed)
+        if self._leases is not None and identity is not None:
+            self._leases.open(sink, identity)
+            self.wake()  # it may be over before the loop would look again
         self.sinks.add(sink, heartbeat)
         if self._farewell is not None:
             self._farewell.add(sink)  # its request was under way when the drain began
@@ -102,9 +113,11 @@ class Hub:
         return sink
 
     def subscribe(self, sink: Sink, filter: Filter, format: Format, start: Start, lag: LagPolicy) -> Subscriber:
-        """Add a subscription to a sink; raises FilterError when the filter cannot be served."""
+        """Add a subscription to a sink; raises FilterError when the filter cannot be served, Reject."""
         if sink.closed:
             return Subscriber(sink, None, start.offset, lag)  # it left meanwhile; `closed` was told
+        if self._leases is not None:
+            self._leases.admit(sink, filter)
         known = max(self._known, start.offset)
         if not self.groups and known > self.tail.head:
             self.tail.reset(known)  # nobody listened, so nothing was read
@@ -170,6 +183,12 @@ class Hub:
             self._announced.append(record)
             self._wake.set()
 
+    def revoke(self, credential: str) -> None:
+        """End every stream that stands on this credential; may be called from any thread."""
+        if self._leases is not None:
+            self._leases.revoke(credential)
+            self._wake.set()
+
     def drain(self, retry: Callable[[], float]) -> None:
         """Take no more connections, and end those there are, each with its own `retry`."""
         self._farewell = Farewell(self.sinks, retry)
@@ -185,7 +204,8 @@ class Hub:
         """Deliver until `stop`."""
         while not self._stopped:
             busy = self.catch_up.ready or self._farewell
-            self._wake.wait(0.0 if busy else self.sinks.pulse.wait(self._platform.monotonic(), POLL))
+            limit = POLL if self._leases is None else self._leases.wait(POLL)
+            self._wake.wait(0.0 if busy else self.sinks.pulse.wait(self._platform.monotonic(), limit))
             self._wake.clear()
             try:
                 self.pump()
@@ -222,6 +242,8 @@ class Hub:
         self.catch_up.turn(self._platform.pause, every=SENDS_BETWEEN_PAUSES)
         self._beat()
         self.sinks.cut_overdue()
+        if self._leases is not None:
+            self._end_leases(self._leases)
         if self._farewell:
             self._farewell.say(SENDS_BETWEEN_PAUSES, last_words=self._tell_places)
 
@@ -352,6 +374,15 @@ class Hub:
                 elif group is not None:
                     sink.write(group.format.idle())
             self._count_send()
+
+    def _end_leases(self, leases: Leases) -> None:
+        """Say goodbye to those whose credential has expired or is revoked."""
+        for sink, reason in leases.due().items():
+            if not sink.closed and not sink.ending:
+                if not sink.blocked_at:
+                    self._tell_places(sink)
+                sink.end(sink.on_goodbye(jittered_retry(), reason))
+                self._count_send()
 
     def _tell_places(self, sink: Sink) -> bool:
         """Tell each live subscription its place where that has moved; True when there was one to tell."""

@@ -40,6 +40,7 @@ class Pipeline:
         marks = {placed.step.mark for placed in spec.steps}
         self.persist = "persist" in marks
         self.deliver = "fan_out" in marks
+        self.identifies = any(placed.step.identifies for placed in spec.steps)
         self.steps = [
             PlacedStep(placed.place, placed.step, placed.on_error == "drop")
             for placed in spec.steps

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote
 
 import msgspec
 import pluggy
 
+from eventstream.components.identity import Identity
 from eventstream.components.output import Result, Sent, Stored, Submission
-from eventstream.components.step import Context, Outcome, Request
+from eventstream.components.step import Context, Outcome, Request, Step
 from eventstream.components.store import Conflict, Entry, Record, Store
 from eventstream.errors import Drop, Reject, StoreBusy
-from eventstream.events.codec import Incoming, encode
+from eventstream.events.codec import ANONYMOUS_SOURCE, Incoming, encode
 from eventstream.events.event import Event
 from eventstream.hooks.specs import hookimpl
+from eventstream.runtime.access import Access
 from eventstream.runtime.pipeline import Pipeline
 from eventstream.telemetry.metrics import Metrics
 
@@ -30,6 +33,7 @@ class Published:
 
     results: list[Result]
     headers: dict[str, str] = field(default_factory=dict)
+    contexts: list[Context] = field(default_factory=list)  # of the pipelines that were run
 
     @property
     def refused(self) -> list[tuple[int, Reject]]:
@@ -56,6 +60,7 @@ class _Pass:
     context: Context
     positions: list[int]
     events: list[Event]
+    doubtful: dict[int, Reject] = field(default_factory=dict)  # refused, unless a signature tells of somebody who may
 
 
 class _Runner:
@@ -80,14 +85,18 @@ class Publisher:
         metrics: Metrics,
         *,
         queue: int,
+        access: Access | None = None,
     ) -> None:
-        """At most `queue` requests wait for their commit; more are told 503."""
+        """At most `queue` requests wait for their commit; more are told 503. Without `access` everybody may publish."""
         self._pipelines = pipelines
         self._store = store
         self._metrics = metrics
         self._queue = queue
+        self._access = access
         self._waiting = 0
         self._hook = manager.hook
+        steps = [placed.step for pipeline in pipelines for placed in pipeline.steps]
+        self._readers = [step for step in steps if type(step).attributes is not Step.attributes]
         self._runner = _Runner({pipeline.name: pipeline for pipeline in pipelines})
         manager.register(self._runner, "eventstream.runtime")
 
@@ -132,13 +141,26 @@ class Publisher:
                 return None
         return refusal
 
+    def attributes(self, request: Request) -> Mapping[str, str] | None:
+        """Return the attributes of the event whose data the request's body is, as the first step knows them."""
+        for step in self._readers:
+            attributes = step.attributes(request)
+            if attributes is not None:
+                return attributes
+        return None
+
     def _route(self, submission: Submission, published: Published) -> list[_Pass]:
         """Sort the events by pipeline: the first whose `match` accepts the event as received."""
         passes: dict[str, _Pass] = {}
+        judge = self._access.publisher(submission.identity) if self._access is not None else None
         for position, item in enumerate(submission.items):
             if isinstance(item, Reject):
                 continue
+            refusal = judge(item.event) if judge is not None else None
             pipeline = self._find(item.event)
+            if refusal is not None and (pipeline is None or not pipeline.identifies):
+                published.results[position] = refusal
+                continue
             if pipeline is None:
                 published.results[position] = Reject(
                     f"no pipeline accepts events of type {item.event.type!r}", status=422, reason="no_pipeline"
@@ -147,11 +169,14 @@ class Publisher:
             share = passes.get(pipeline.name)
             if share is None:
                 context = Context(
-                    pipeline.name, submission.request, submission.form, submission.client, atomic=submission.atomic
-                )
+                    pipeline.name, submission.request, submission.form, submission.client,
+                    identity=submission.identity, atomic=submission.atomic,
+                )  # fmt: skip
                 share = passes[pipeline.name] = _Pass(pipeline, context, [], [])
             share.positions.append(position)
             share.events.append(item.event)
+            if refusal is not None:
+                share.doubtful[position] = refusal
         return list(passes.values())
 
     def _find(self, event: Event) -> Pipeline | None:
@@ -165,6 +190,9 @@ class Publisher:
             pipeline=share.pipeline.name, events=share.events, context=share.context
         )
         published.headers.update(share.context.headers)
+        published.contexts.append(share.context)
+        if share.doubtful:
+            results = self._judge_signed(share, results)
         for position, before, outcome in zip(share.positions, share.events, results, strict=True):
             if isinstance(outcome, Event):
                 outcomes[position] = (outcome, share.pipeline)
@@ -173,6 +201,23 @@ class Publisher:
             elif isinstance(outcome, Drop):
                 self._metrics.dropped(outcome.reason)
                 published.results[position] = Sent(before.id, before.source)
+
+    def _judge_signed(self, share: _Pass, results: Sequence[Outcome]) -> list[Outcome]:
+        """Refuse what neither the request's identity nor the verified key's owner may publish."""
+        context = share.context
+        judge = None
+        if context.key is not None and self._access is not None:
+            credentials = (f"key:{context.kid}",) if context.kid is not None else ()
+            judge = self._access.publisher(Identity(context.key, "signature", credentials))
+        judged: list[Outcome] = []
+        for position, event, outcome in zip(share.positions, share.events, results, strict=True):
+            refusal = share.doubtful.get(position)
+            if refusal is not None and judge is not None:
+                refusal = judge(event)
+            judged.append(outcome if refusal is None or isinstance(outcome, Reject) else refusal)
+        if all(isinstance(outcome, Reject) for outcome in judged):
+            _undo([share])  # nothing of it takes effect, also where the rest of a batch does
+        return judged
 
     def _append(
         self,
@@ -243,6 +288,18 @@ def _undo(passes: Sequence[_Pass]) -> None:
         for call in reversed(share.context.undo):
             call()
         share.context.undo.clear()
+
+
+def under_identity(submission: Submission, identity: Identity) -> Submission:
+    """Give events that came without a source one that tells who sent them."""
+    named = {}
+    for position, item in enumerate(submission.items):
+        if isinstance(item, Incoming) and item.event.source == ANONYMOUS_SOURCE:
+            source = f"/identities/{quote(identity.name, safe='')}"
+            named[position] = item._replace(event=item.event.replace(source=source))
+    if not named:
+        return submission
+    return replace(submission, items=[named.get(position, item) for position, item in enumerate(submission.items)])
 
 
 _packer = msgspec.msgpack.Encoder()

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from eventstream.components.output import Connection, Format, LagPolicy, Start
+from eventstream.components.output import Connection, Format, Goodbye, LagPolicy, Start
 from eventstream.events.filter import Filter
 from eventstream.runtime.group import Group
 from eventstream.runtime.tail import Chunk
@@ -61,7 +61,7 @@ class Sink:
         sinks: Sinks,
         connection: Connection,
         output: str,
-        goodbye: Callable[[float], bytes],
+        goodbye: Goodbye,
         received: Callable[[bytes], None] | None,
         idle: Callable[[], bytes] | None,
         closed: Callable[[], None] | None,

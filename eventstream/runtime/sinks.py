@@ -45,14 +45,16 @@ class Sinks:
         fell_back: Callable[[Subscriber], None],
         left: Callable[[Subscriber], None],
         stall: float,
+        closed: Callable[[Sink, str], None] | None = None,
     ) -> None:
-        """A full sink that takes nothing for `stall` seconds is cut."""
+        """A full sink that takes nothing for `stall` seconds is cut; `closed` is told of each end and its reason."""
         self.metrics = metrics
         self.pulse = Pulse()
         self._platform = platform
         self._fell_back = fell_back
         self._left = left
         self._stall = stall
+        self._closed = closed
         self._open: set[Sink] = set()
         self._blocked: dict[Sink, None] = {}  # oldest first
         self._pinned = 0
@@ -131,6 +133,8 @@ class Sinks:
         sink.connection.close()
         self.metrics.connections(sink.output, -1)
         self.metrics.closed(sink.output, reason)
+        if self._closed is not None:
+            self._closed(sink, reason)
         if sink.on_closed is not None:
             sink.on_closed()
 

@@ -21,6 +21,7 @@ from eventstream.telemetry import log as logging
 from eventstream.telemetry import metrics
 
 log = logging.get_logger("server")
+audit = logging.get_logger("audit")
 
 
 class Service(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -55,6 +56,7 @@ class Service(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         try:
             self.generation = self._load()
         except ConfigError as error:
+            _configure_log(self.generation)  # its own log may have been the fault
             self._refuse([str(problem) for problem in error.problems])
             return False
         self.admin_socket = admin_socket_of(self.generation.settings)
@@ -70,12 +72,18 @@ class Service(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def _refuse(self, problems: Sequence[str]) -> None:
         for problem in problems:
             log.error("reload_refused", problem=problem, running=self.generation.number)
+        self._audit("reload_refused", problems=len(problems))
         self._refusal.write_text(json.dumps({"at": time.time(), "problems": problems}))
 
     def accept(self) -> None:
         """Note that the generation runs."""
         self._refusal.unlink(missing_ok=True)
         log.info("generation_running", **running(self.generation))
+        self._audit("reloaded", digest=self.generation.settings.digest)
+
+    def _audit(self, what: str, **facts: Any) -> None:
+        if self.generation.settings.server.audit is not None:
+            audit.info(what, generation=self.generation.number, **facts)
 
     # -- what gunicorn calls -------------------------------------------------------------------------
 
@@ -105,6 +113,7 @@ class Service(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """Serve until stopped."""
         metrics.share(self.metrics_folder)
         log.info("starting", **running(self.generation))
+        self._audit("started", digest=self.generation.settings.digest)
         Master(self).run()
 
     def describe(self) -> dict[str, Any]:
@@ -139,3 +148,9 @@ def _configure_log(generation: Generation) -> None:
     logging.configure(
         level=wanted.level, format=wanted.format, file=file, max_size=wanted.max_size, keep=wanted.keep
     )  # fmt: skip
+    lines = settings.server.audit
+    if lines is None or lines.file is None:
+        logging.configure_audit()
+    else:
+        file = str(Path(settings.folder, lines.file))
+        logging.configure_audit(file=file, max_size=lines.max_size, keep=lines.keep)

@@ -31,9 +31,8 @@ class App:
         self.generation = generation
         self.admin_socket = admin_socket
         self.platform: GeventPlatform | PlainPlatform = current_platform()
-        routes = [offer.component for offer in generation.catalogue.offers["route"].values()]
         self.node: Node = build_node(
-            generation.settings, generation.catalogue.manager, routes, self.platform, Metrics(metrics_folder)
+            generation.settings, generation.catalogue.manager, self.platform, Metrics(metrics_folder)
         )
         self._falcon = build_app(self.node, describe)
 

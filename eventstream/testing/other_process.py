@@ -23,7 +23,7 @@ def start(store: Store, folder: Path, *words: str) -> Process:
     `take BUCKET COUNT BURST` takes tokens one by one from a bucket that hardly refills and writes how
     many it got. All wait for a line on standard input before they begin, and after they end.
     """
-    spec = base64.b64encode(pickle.dumps((type(store), store.config, str(folder)))).decode()
+    spec = base64.b64encode(pickle.dumps((type(store), store.config, store.chained, str(folder)))).decode()
     command = [sys.executable, "-m", __spec__.name if __spec__ else __name__, spec, *words]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own
 
@@ -60,8 +60,9 @@ def make_entry(id: str, **changes: Any) -> Entry:
 
 def main(arguments: list[str]) -> None:
     """Open the store that the first argument describes, and do what the others say."""
-    kind, config, folder = pickle.loads(base64.b64decode(arguments[0]))  # noqa: S301  # written by `start`
+    kind, config, chained, folder = pickle.loads(base64.b64decode(arguments[0]))  # noqa: S301  # written by `start`
     store: Store = kind(config)
+    store.chained = chained
     store.open(PlainServices(folder))
     print("ready", flush=True)  # noqa: T201  # this program's answer
     sys.stdin.readline()

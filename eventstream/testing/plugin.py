@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 # So that a failing promise shows its values.
 pytest.register_assert_rewrite(
-    "eventstream.testing.ledger_contract", "eventstream.testing.step_contract", "eventstream.testing.store_contract"
+    "eventstream.testing.authenticator_contract",
+    "eventstream.testing.keyring_contract",
+    "eventstream.testing.ledger_contract",
+    "eventstream.testing.step_contract",
+    "eventstream.testing.store_contract",
 )
 
 

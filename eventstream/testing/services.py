@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from eventstream import Ledger, Store
+from eventstream import Keyring, Keys, Ledger, Store
 
 
 class PlainServices:
@@ -22,7 +22,8 @@ class PlainServices:
         self.folder = str(folder)
         self.clock = clock
         self.workers = workers
-        self.keys: Mapping[str, Any] = {}
+        self.keys = Keys()
+        self.keyring: Keyring | None = None
         self.counts: Counter[str] = Counter()
 
     def offload(self, call: Callable[[], Any]) -> Any:

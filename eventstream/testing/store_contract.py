@@ -21,6 +21,7 @@ from eventstream import (
 )
 from eventstream.testing.deadline import Clock
 from eventstream.testing.other_process import make_entry
+from eventstream.testing.store_chain import ChainContract
 from eventstream.testing.store_fixtures import (
     append,
     append_varied,
@@ -32,7 +33,7 @@ from eventstream.testing.store_history import HistoryContract
 from eventstream.testing.store_sharing import SharingContract
 
 
-class StoreContract(HistoryContract, SharingContract):
+class StoreContract(HistoryContract, SharingContract, ChainContract):
     """The promises of a store. Set the features and write `make_store`."""
 
     # Appending

@@ -44,8 +44,9 @@ class StoreFixtures:
         """Give a function that opens another handle on the one store (`name` for another store)."""
         handles: list[Store] = []
 
-        def open_(name: str = "events.db", keep: Keep | None = None) -> Store:
+        def open_(name: str = "events.db", keep: Keep | None = None, *, chained: bool = False) -> Store:
             store = self.make_store(tmp_path / "data" / name)
+            store.chained = chained
             if keep is not None:
                 store.keep(keep)
             store.open(PlainServices(tmp_path, clock))

@@ -6,7 +6,7 @@ import re
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _UNSAFE = re.compile(r"[\r\n\0]")
-_RESERVED_NAMES = frozenset({"message", "open", "error", "cursor", "gap"})  # ours, or EventSource's own
+_RESERVED_NAMES = frozenset({"message", "open", "error", "cursor", "gap", "goodbye"})  # ours, or EventSource's own
 
 COMMENT = b":\n"  # a sign of life; with a blank line, two clients would take it for an event without data
 

@@ -11,7 +11,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any
 
-from eventstream import Entry
+from eventstream import CHAIN_START, Entry, chain_hash
 
 from .session import Session
 
@@ -22,8 +22,13 @@ Outcome = int | None
 
 _LOOKUP = 4096  # ids per question
 _WHOLE = (1024, 256, 64)  # rows per statement; the rest below 64 has a statement of its own size
-_EVENT = "(type, source, subject, received, deliver, json, offset)"
+_EVENT = "(type, source, subject, received, deliver, json, offset, hash)"
 _ID = "(key, fingerprint, offset, received)"
+_CHAIN = 0  # stands for the chain among the keys asked for
+_END = """
+UPDATE meta SET chained = ?, chain_hash = ?,
+  anchor = coalesce(anchor, ?), anchor_hash = coalesce(anchor_hash, zeroblob(32))
+"""
 
 
 class Request:
@@ -49,10 +54,11 @@ def key_of(entry: Entry) -> bytes:
     return blake2b(f"{entry.source}\0{entry.id}".encode(), digest_size=16).digest()
 
 
-def write(session: Session, requests: Sequence[Request], received: int) -> int:
+def write(session: Session, requests: Sequence[Request], received: int, *, chained: bool = False) -> int:
     """Write what is new of all requests inside the open transaction; return the new head, 0 if nothing was.
 
-    `received` is in microseconds. Outcomes are set on the requests, to be believed after the commit only.
+    `received` is in microseconds. With `chained` the new events continue the hash chain, or begin one.
+    Outcomes are set on the requests, to be believed after the commit only.
     """
     execute = session.connection.execute
     keys = [key for request in requests for key in request.keys]
@@ -64,6 +70,7 @@ def write(session: Session, requests: Sequence[Request], received: int) -> int:
         known.update((key, (fingerprint, -offset)) for key, fingerprint, offset in rows)
     epoch, head = known.pop(None)
     head = -head
+    previous: bytes | None = (known.pop(_CHAIN)[0] or CHAIN_START) if chained else None
     events: list[Any] = []
     ids: list[Any] = []
     first = head
@@ -72,7 +79,9 @@ def write(session: Session, requests: Sequence[Request], received: int) -> int:
         request.outcomes, request.epoch = outcomes, epoch
         for index in fresh:
             entry, head = request.entries[index], head + 1
-            events += (entry.type, entry.source, entry.subject, received, entry.deliver, entry.json, head)
+            if previous is not None:
+                previous = _link(previous, entry, head, received)
+            events += (entry.type, entry.source, entry.subject, received, entry.deliver, entry.json, head, previous)
             ids += (request.keys[index], entry.fingerprint, head, received)
     added = head - first
     if added:
@@ -80,9 +89,11 @@ def write(session: Session, requests: Sequence[Request], received: int) -> int:
             execute(sql, values)
         for sql, values in _statements("ids", _ID, ids, added):
             execute(sql, values)
-        grown = sum(map(len, events[5::7]))
+        grown = sum(map(len, events[5::8]))
         update = "UPDATE meta SET head = ?, events = events + ?, bytes = bytes + ?, ids = ids + ?"
         execute(update, (head, added, grown, added))
+        if previous is not None:
+            execute(_END, (head, previous, first))
     return head if added else 0
 
 
@@ -109,11 +120,18 @@ def _decide(request: Request, known: dict[Any, tuple[Any, int]], head: int) -> t
     return outcomes, fresh
 
 
+def _link(previous: bytes, entry: Entry, offset: int, received: int) -> bytes:
+    subject = None if entry.subject is None else entry.subject.encode()
+    deliver, type_, source = entry.deliver, entry.type.encode(), entry.source.encode()
+    return chain_hash(previous, offset, received, deliver, type_, source, subject, entry.json)
+
+
 @cache
 def _lookup(size: int) -> str:
     marks = ",".join("?" * size)
     ids = f"SELECT key, fingerprint, offset FROM ids WHERE key IN ({marks})"  # noqa: S608  # only question marks
-    return f"SELECT NULL, epoch, head FROM meta UNION ALL {ids}"  # noqa: S608  # as above
+    facts = f"SELECT NULL, epoch, head FROM meta UNION ALL SELECT {_CHAIN}, chain_hash, 0 FROM meta"  # noqa: S608  # as above
+    return f"{facts} UNION ALL {ids}"
 
 
 @cache

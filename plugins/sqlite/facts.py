@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from eventstream import StoreBusy
+from eventstream import StoreBusy, encode_json
 
 from . import schema
 from .locks import alone
@@ -28,15 +28,28 @@ CREATE INDEX IF NOT EXISTS facts_by_change ON facts (change);
 CREATE TABLE IF NOT EXISTS changes (last INTEGER NOT NULL);
 INSERT INTO changes SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM changes);
 """
-# One statement each, so that each is atomic without a transaction around it.
+# One statement for all, so that they are atomic without a transaction around them, and cost few turns of the
+# interpreter lock. "WHERE true" is there for the parser, which would take ON CONFLICT for a join.
 _CLAIM = """
-INSERT INTO claims VALUES (:key, :expires)
+INSERT INTO claims SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:claims) WHERE true
 ON CONFLICT (key) DO UPDATE SET expires = excluded.expires WHERE claims.expires <= :now
+RETURNING key
 """
 _PUT = """
 INSERT INTO facts VALUES (:key, :value, :expires, (SELECT last FROM changes))
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires = excluded.expires, change = excluded.change
 """
+
+
+class Claim:
+    """A key that is asked for, and whether it was granted."""
+
+    __slots__ = ("expires", "granted", "key")
+
+    def __init__(self, key: str, expires: float) -> None:
+        self.key = key
+        self.expires = expires
+        self.granted = False
 
 
 class Facts:
@@ -61,11 +74,15 @@ class Facts:
         finally:
             connection.close()
 
-    def claim(self, key: str, now: float, ttl: float) -> bool:
-        """Claim a key that nobody holds."""
+    def claim(self, claims: Sequence[Claim], now: float) -> None:
+        """Grant the keys that nobody holds, each to the first that asks."""
+        asked = encode_json([(claim.key, claim.expires) for claim in claims]).decode()
         with self._borrow("claim a key") as connection:
             self._make_room(connection, now)
-            return connection.execute(_CLAIM, {"key": key, "now": now, "expires": now + ttl}).rowcount == 1
+            granted = {key for (key,) in connection.execute(_CLAIM, {"claims": asked, "now": now}).fetchall()}
+        for claim in claims:
+            claim.granted = claim.key in granted
+            granted.discard(claim.key)
 
     def put(self, key: str, value: bytes, now: float, ttl: float) -> None:
         """Set a fact, and mark it as the latest change."""

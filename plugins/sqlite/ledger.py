@@ -8,6 +8,7 @@ from collections.abc import Callable
 from eventstream import Ledger, Services, StoreBusy, Take
 
 from . import schema
+from .claims import Claims
 from .facts import Facts, Follower
 from .rates import Rates
 
@@ -27,6 +28,7 @@ class SqliteLedger(Ledger):
             self._rates = Rates(path)
         try:
             self._facts: Facts = services.offload(lambda: Facts(path))
+            self._claims = Claims(self._facts, services.offload, services.pause)
         except BaseException:
             self._rates.close()
             raise
@@ -40,8 +42,7 @@ class SqliteLedger(Ledger):
     def claim(self, key: str, ttl: float) -> bool:
         """Claim a key for `ttl` seconds."""
         now = self._services.now()
-        claimed: bool = self._services.offload(lambda: self._facts.claim(key, now, ttl))
-        return claimed
+        return self._claims.claim(key, now, ttl)
 
     def put(self, key: str, value: bytes, ttl: float) -> None:
         """Set a fact for `ttl` seconds."""

@@ -46,6 +46,7 @@ class Presence:
             try:
                 schema.check(connection, path)
                 if is_begun(connection):
+                    schema.upgrade(connection)  # an older program may be the first here
                     return
             finally:
                 connection.close()

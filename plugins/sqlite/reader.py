@@ -62,7 +62,7 @@ class Reader:
             conditions = "AND deliver " + conditions
         bounds = {"after": after, "bytes": MAX_BYTES, "scan": MAX_SCAN, "limit": limit if exact else MAX_SCAN}
         sql = _PAGE.format(conditions=conditions)
-        ((head, trimmed, picked, index, body),) = self._ask("read", sql, bounds | values)
+        ((head, trimmed, picked, index, body),) = self.ask("read", sql, bounds | values)
         records = _records(_index.decode(index), body)
         scanned = picked == len(records) < bounds["limit"]
         start = max(after, trimmed)
@@ -85,20 +85,22 @@ class Reader:
 
     def head(self) -> int:
         """Return the highest visible offset."""
-        ((head,),) = self._ask("read", "SELECT head FROM meta", {})
+        ((head,),) = self.ask("read", "SELECT head FROM meta", {})
         return int(head)
 
     def epochs(self) -> list[Epoch]:
         """Return the epochs as they stand in the file."""
-        return [Epoch(*row) for row in self._ask("read", "SELECT name, first FROM epochs ORDER BY seq", {})]
+        return [Epoch(*row) for row in self.ask("read", "SELECT name, first FROM epochs ORDER BY seq", {})]
 
     def numbers(self) -> dict[str, Any]:
         """Return head, trim mark, counts, and when (Unix seconds) the oldest remembered id came."""
-        ((head, trimmed, events, size, ids, oldest),) = self._ask("count", _NUMBERS, {})
+        ((head, trimmed, events, size, ids, oldest),) = self.ask("count", _NUMBERS, {})
         oldest_id = None if oldest is None else oldest / 1e6
         return {"head": head, "trimmed": trimmed, "events": events, "bytes": size, "ids": ids, "oldest_id": oldest_id}
 
-    def _ask(self, doing: str, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def ask(self, doing: str, sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Run one statement in a native thread; `doing` says in an error what could not be done."""
+
         def call() -> list[tuple[Any, ...]]:
             with schema.trouble(self._path, doing):
                 connection = self._take()

@@ -15,14 +15,15 @@ from eventstream import ConfigError, Problem, StoreBusy
 
 Synchronous = Literal["FULL", "NORMAL"]
 
-VERSION = 1
 APPLICATION = 0x45767374  # "Evst", in the file's header
 BUSY_SECONDS = 2.0  # how long a foreign connection may hold the write lock before we say 503
 WAL_LIMIT = 2**20  # bytes the WAL file is cut back to once it was copied
 AUTO_CHECKPOINT = 8192  # pages; a safety net, `trim` comes long before it
 
+# What makes each version out of the one before it.
 # `received` is in microseconds, so that it survives JSON exactly. `ids` outlives `events`, and is forgotten by offset.
-_TABLES = """
+_UPGRADES = (
+    """
 CREATE TABLE events (
   offset INTEGER PRIMARY KEY, type TEXT NOT NULL, source TEXT NOT NULL, subject TEXT,
   received INTEGER NOT NULL, deliver INTEGER NOT NULL, json BLOB NOT NULL);
@@ -33,9 +34,18 @@ CREATE TABLE epochs (seq INTEGER PRIMARY KEY, name TEXT NOT NULL, first INTEGER 
 CREATE TABLE meta (
   one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL, head INTEGER NOT NULL, trimmed INTEGER NOT NULL,
   events INTEGER NOT NULL, bytes INTEGER NOT NULL, ids INTEGER NOT NULL);
-INSERT INTO meta VALUES (1, '', 0, 0, 0, 0, 0);
-"""
-_MARK = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
+INSERT INTO meta VALUES (1, '', 0, 0, 0, 0, 0)
+""",
+    # The hash chain: `hash` is null outside it. `anchor` is where it begins, `chained` where it ends.
+    """
+ALTER TABLE events ADD COLUMN hash BLOB;
+ALTER TABLE meta ADD COLUMN anchor INTEGER;
+ALTER TABLE meta ADD COLUMN anchor_hash BLOB;
+ALTER TABLE meta ADD COLUMN chained INTEGER;
+ALTER TABLE meta ADD COLUMN chain_hash BLOB
+""",
+)
+VERSION = len(_UPGRADES)
 
 _ADVICE = {
     "BUSY": "another program holds it locked: end that program",
@@ -98,20 +108,38 @@ def sync_folder(folder: Path) -> None:
 
 
 def prepare(connection: sqlite3.Connection, path: str) -> None:
-    """Create the tables in an empty file; raises ConfigError for a file that is not ours to use."""
+    """Create what is missing in the file; raises ConfigError for one that is not ours to use."""
     check(connection, path)
     ((mode,),) = connection.execute("PRAGMA journal_mode = WAL").fetchall()
     if mode != "wal":
         hint = "give it a path on a local disk; network file systems cannot share it between processes"
         raise ConfigError([Problem(f"store.sqlite: {path} cannot have a write-ahead log", hint=hint)])
-    if not _is_ready(connection):
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {_MARK} COMMIT;")
+    upgrade(connection)
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Bring the tables to the present version, also while other processes use them."""
+    if version_of(connection) == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    for script in _UPGRADES[version_of(connection) :]:
+        for statement in script.split(";"):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of the tables, 0 where there are none."""
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    return int(version)
 
 
 def check(connection: sqlite3.Connection, path: str) -> None:
     """Raise ConfigError when the file is another program's, or a newer version's."""
     ((application,),) = connection.execute("PRAGMA application_id").fetchall()
-    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    version = version_of(connection)
     ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
     if application != APPLICATION and (tables or application or version):
         raise ConfigError(
@@ -122,11 +150,6 @@ def check(connection: sqlite3.Connection, path: str) -> None:
         raise ConfigError(
             [Problem(f"store.sqlite: {path} has schema version {version}, this server knows {VERSION}", hint=hint)]
         )
-
-
-def _is_ready(connection: sqlite3.Connection) -> bool:
-    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-    return bool(version)
 
 
 @contextmanager

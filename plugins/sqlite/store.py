@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from eventstream import (
+    ChainMark,
+    ChainPage,
     Config,
     ConfigError,
     Conflict,
@@ -27,7 +29,7 @@ from eventstream import (
     epoch_of,
 )
 
-from . import copy, schema
+from . import chain, copy, schema
 from .commit import CONFLICT, Outcome
 from .ledger import SqliteLedger
 from .presence import Presence, is_begun
@@ -66,6 +68,7 @@ class Sqlite(Store):
     name: ClassVar[str] = "sqlite"
     Config = SqliteConfig
     examples: ClassVar[list[Any]] = [{"path": "data/events.db"}, {"path": "data/events.db", "durability": "os"}]
+    can_chain: ClassVar[bool] = True
     config: SqliteConfig
 
     def __init__(self, config: SqliteConfig | None = None) -> None:
@@ -137,6 +140,14 @@ class Sqlite(Store):
         """Return the ledger in `<path>.rates` and `<path>-ledger.db`."""
         return self._parts.open_ledger()
 
+    def chain_head(self) -> ChainMark | None:
+        """Return the last event in the hash chain and its hash."""
+        return self._parts.chain_head()
+
+    def read_chain(self, after: int, limit: int) -> ChainPage | None:
+        """Return a page of at most 1 MiB (or one event); see `Store.read_chain`."""
+        return self._parts.read_chain(after, limit)
+
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes in bytes and times in seconds; `ids_window` is how far back ids are known."""
         return self._parts.stats()
@@ -148,12 +159,13 @@ class _Open:
     def __init__(self, path: str, store: Sqlite, keep: Keep, services: Services) -> None:
         self.path = path
         self.read_only = store.read_only
+        self._version = schema.VERSION  # a reader brings nothing up to date
         self._services = services
         self._exit = ExitStack()
         try:
             services.offload(self._enter)
             self.sessions = Sessions(path, "FULL" if store.durability == "fsync" else "NORMAL")
-            self._writer = Writer(self.sessions, services.offload, services.now)
+            self._writer = Writer(self.sessions, services.offload, services.now, chained=store.chained)
             self._trimmer = Trimmer(self.sessions, keep)
             self.reader = Reader(path, services.offload, services.pause)
             self._exit.callback(self.reader.close)
@@ -167,7 +179,7 @@ class _Open:
     def _enter(self) -> None:
         with schema.trouble(self.path, "be opened", at_start=True):
             if self.read_only:
-                _check_readable(self.path)
+                self._version = _check_readable(self.path)
             else:
                 self._exit.callback(Presence(self.path).close)
 
@@ -215,6 +227,12 @@ class _Open:
     def open_ledger(self) -> Ledger:
         return SqliteLedger(self.path, self._services)
 
+    def chain_head(self) -> ChainMark | None:
+        return chain.end(self.reader.ask) if self._version >= chain.SINCE else None
+
+    def read_chain(self, after: int, limit: int) -> ChainPage | None:
+        return chain.page(self.reader.ask, after, limit) if self._version >= chain.SINCE else None
+
     def stats(self) -> dict[str, Any]:
         numbers = self.reader.numbers()
         oldest = numbers.pop("oldest_id")
@@ -231,12 +249,14 @@ class _Open:
         self._exit.close()
 
 
-def _check_readable(path: str) -> None:
+def _check_readable(path: str) -> int:
+    """Return the version of its tables."""
     connection = schema.connect(path, query_only=True)
     try:
         schema.check(connection, path)
         if not is_begun(connection):
             hint = "start the server once, or give the path of a database of this server"
             raise ConfigError([Problem(f"store.sqlite: {path} holds no history yet", hint=hint)])
+        return schema.version_of(connection)
     finally:
         connection.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 from eventstream import Keep
 
 from . import schema
+from .chain import move_anchor
 from .locks import open_lock, try_lock
 from .presence import prune_epochs
 from .session import Sessions
@@ -90,6 +91,7 @@ class Trimmer:
                 break
             count, gone, last = count + 1, gone + length, offset
         if count:
+            move_anchor(connection, last)
             connection.execute("DELETE FROM events WHERE offset <= ?", (last,))
             update = "UPDATE meta SET trimmed = ?, events = events - ?, bytes = bytes - ?"
             connection.execute(update, (last, count, gone))

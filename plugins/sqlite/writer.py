@@ -39,12 +39,18 @@ class Writer:
     """The one queue of a process into the database."""
 
     def __init__(
-        self, sessions: Sessions, offload: Callable[[Callable[[], Any]], Any], now: Callable[[], float]
+        self,
+        sessions: Sessions,
+        offload: Callable[[Callable[[], Any]], Any],
+        now: Callable[[], float],
+        *,
+        chained: bool,
     ) -> None:
-        """Write through `sessions`, in native threads, stamping events with `now`."""
+        """Write through `sessions`, in native threads, stamping events with `now`; see `commit` for `chained`."""
         self._sessions = sessions
         self._offload = offload
         self._now = now
+        self._chained = chained
         self._lock = threading.Lock()
         self._queue: deque[_Waiting] = deque()
         self._leading = False
@@ -130,7 +136,7 @@ class Writer:
 
     def _commit(self, batch: Sequence[_Waiting], deadline: float) -> int:
         with self._sessions.transaction("append", deadline) as session:
-            return commit.write(session, batch, int(self._now() * 1e6))
+            return commit.write(session, batch, int(self._now() * 1e6), chained=self._chained)
 
     def _hand_over(self) -> None:
         with self._lock:

@@ -1,6 +1,6 @@
 """The step `validate`: JSON Schema over an event's data."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,7 +11,7 @@ from eventstream import (
     Context,
     Event,
     Fault,
-    Key,
+    Keys,
     Meta,
     Problem,
     Reject,
@@ -79,7 +79,7 @@ class ValidateStep(Step):
         self._by_type: dict[str, Schema] = {}
         self._problems: list[Problem] | None = None
 
-    def check(self, folder: str, keys: Mapping[str, Key]) -> Iterable[Problem]:
+    def check(self, folder: str, keys: Keys) -> Iterable[Problem]:
         """Load every schema and report each that cannot be used."""
         self._problems = self._load(Path(folder))
         return self._problems

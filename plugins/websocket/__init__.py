@@ -6,7 +6,8 @@ publishing with receipts, and resuming per subscription. Without an offered subp
 connection is served as `cloudevents.json`. `docs/reference/websocket.md` shows every message.
 
 Close codes: 1000 answers the client's close; 1001 the server drains, come back; 1002 broken
-protocol; 1003 binary message; 1007 invalid UTF-8; 1008 a bound was passed; 1009 message too big;
+protocol; 1003 binary message; 1007 invalid UTF-8; 1008 a bound was passed, or the
+credential has expired or is revoked; 1009 message too big;
 1013 the server is full, come back later.
 """
 

@@ -55,9 +55,9 @@ class CloudEventsFormat:
         """Frame a ping."""
         return PING
 
-    def goodbye(self, retry: float) -> bytes:
-        """Frame a close with 1001."""
-        return farewell(retry)
+    def goodbye(self, retry: float, reason: str = "") -> bytes:
+        """Frame a close with 1001, or with 1008 and the reason."""
+        return farewell(retry, reason=reason)
 
 
 FORMAT = CloudEventsFormat()
@@ -79,6 +79,7 @@ class CloudEventsSession(Session):
         super().__init__(delivery, bounds, request)
         self.lag = _lag(request)
         self.filter = _filter(request)
+        delivery.admit(request.identity, self.filter)
         self.start = _start(delivery, request)
 
     def opened(self, sink: Sink) -> None:
@@ -88,6 +89,9 @@ class CloudEventsSession(Session):
         except FilterError as error:  # this worker serves no further filter of this kind
             self.refuse(Reject(str(error), status=400, reason="filter"), "")
             self.end(POLICY_VIOLATION, str(error))
+        except Reject as error:  # the credential has ended since it was looked at
+            self.refuse(error, "")
+            self.end(POLICY_VIOLATION, "the subscription is refused")
 
     def text(self, data: bytes) -> None:
         """Publish one structured event. This protocol has no receipts: only a refusal is answered."""
@@ -96,7 +100,8 @@ class CloudEventsSession(Session):
             fields = decode_json(data)
             name = str(fields.get("id", "")) if isinstance(fields, dict) else ""
             incoming = from_mapping(fields)
-            results = self.delivery.publish(Submission([incoming], Form.STRUCTURED, client=self.client))
+            submission = Submission([incoming], Form.STRUCTURED, client=self.client, identity=self.identity)
+            results = self.delivery.publish(submission)
         except JsonError as error:
             self.refuse(Reject(f"the message is not JSON: {error}", status=400, reason="malformed"), name)
         except (Reject, StoreBusy, StepError) as error:

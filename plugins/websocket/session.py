@@ -6,6 +6,7 @@ from typing import Protocol
 from eventstream import Connection, Delivery, Reject, Request, Sink, StepError, StoreBusy
 from eventstream.wire.websocket import (
     GOING_AWAY,
+    POLICY_VIOLATION,
     TRY_AGAIN_LATER,
     UNSUPPORTED_DATA,
     Binary,
@@ -46,13 +47,14 @@ class Bounds(Protocol):
 class Session:
     """A connection from its adoption to its end. Small: there are thousands, mostly idle."""
 
-    __slots__ = ("bounds", "client", "delivery", "reader", "sink")
+    __slots__ = ("bounds", "client", "delivery", "identity", "reader", "sink")
 
     def __init__(self, delivery: Delivery, bounds: Bounds, request: Request) -> None:
         """Take what the handshake told; nothing is sent yet."""
         self.delivery = delivery
         self.bounds = bounds
         self.client = request.client
+        self.identity = request.identity
         self.reader = Reader(bounds.message)
         self.sink: Sink | None = None
 
@@ -66,6 +68,7 @@ class Session:
             received=self.received,
             idle=idle,
             closed=self.closed,
+            identity=self.identity,
         )
         self.opened(self.sink)
         if early:
@@ -76,7 +79,7 @@ class Session:
         retry = self.delivery.retry()
         code = GOING_AWAY if self.delivery.draining else TRY_AGAIN_LATER
         with suppress(ConnectionError):  # gone already: nobody is left to tell
-            connection.send(self.goodbye(retry, code))
+            connection.send(self.farewell(retry, code))
         connection.close()
 
     def opened(self, sink: Sink) -> None:
@@ -86,9 +89,13 @@ class Session:
         """Act on one text message (UTF-8)."""
         raise NotImplementedError
 
-    def goodbye(self, retry: float, code: int = GOING_AWAY) -> bytes:
-        """Frame the server's farewell: come back in about `retry` seconds."""
-        return farewell(retry, code)
+    def goodbye(self, retry: float, reason: str = "") -> bytes:
+        """Frame the end: the server goes away, or the credential counts no more."""
+        return self.farewell(retry, GOING_AWAY, reason)
+
+    def farewell(self, retry: float, code: int, reason: str = "") -> bytes:
+        """Frame the close: come back in about `retry` seconds."""
+        return farewell(retry, code, reason)
 
     def received(self, data: bytes) -> None:
         """Act on what the peer sent, one message at a time. Nothing counts once we have closed."""
@@ -134,8 +141,10 @@ def idle() -> bytes:
     return PING
 
 
-def farewell(retry: float, code: int = GOING_AWAY) -> bytes:
-    """Frame the close of a server that goes away, or has no room."""
+def farewell(retry: float, code: int = GOING_AWAY, reason: str = "") -> bytes:
+    """Frame the close of a server that goes away, or has no room, or no longer knows the credential."""
+    if reason:
+        return close_frame(POLICY_VIOLATION, f"the credential is {reason}")
     return close_frame(code, f"come back in {retry:.1f} s")
 
 

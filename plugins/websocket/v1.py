@@ -60,9 +60,9 @@ class V1Format:
         """Frame a ping."""
         return PING
 
-    def goodbye(self, retry: float) -> bytes:
+    def goodbye(self, retry: float, reason: str = "") -> bytes:
         """Frame a goodbye and the close."""
-        return goodbye(retry)
+        return goodbye(retry, reason=reason)
 
 
 def frame(op: str, id: str | None = None, **members: Any) -> bytes:
@@ -71,9 +71,10 @@ def frame(op: str, id: str | None = None, **members: Any) -> bytes:
     return text_frame(_json({"op": op, **named, **members}))
 
 
-def goodbye(retry: float, code: int = GOING_AWAY) -> bytes:
+def goodbye(retry: float, code: int = GOING_AWAY, reason: str = "") -> bytes:
     """Frame the goodbye message and the close behind it."""
-    return frame("goodbye", retry=round(retry, 3)) + farewell(retry, code)
+    why = {"reason": reason} if reason else {}
+    return frame("goodbye", retry=round(retry, 3), **why) + farewell(retry, code, reason)
 
 
 def _json(value: Any) -> bytes:
@@ -94,9 +95,9 @@ class V1Session(Session):
                 detail = f"{SUBPROTOCOL} subscribes by message: send {name} in a subscribe, or use cloudevents.json"
                 raise Reject(detail, status=400, reason="query", faults=[Fault(detail, pointer=name)])
 
-    def goodbye(self, retry: float, code: int = GOING_AWAY) -> bytes:
+    def farewell(self, retry: float, code: int, reason: str = "") -> bytes:
         """Frame the goodbye message and the close behind it."""
-        return goodbye(retry, code)
+        return goodbye(retry, code, reason)
 
     def closed(self) -> None:
         """Forget the connection and its subscriptions."""
@@ -136,6 +137,7 @@ class V1Session(Session):
             return
         try:
             wanted = Filter(asked.patterns(), asked.expressions())
+            self.delivery.admit(self.identity, wanted)
             start = self.delivery.start(asked.after)
             # First, so that a client knows the name before anything comes under it.
             self.write(frame("subscribed", asked.id, cursor=self.delivery.cursor(start.offset)))
@@ -163,7 +165,10 @@ class V1Session(Session):
             raise Reject(detail, status=413, reason="batch", members={"limit": self.bounds.batch})
         items = [self._decode(event) for event in events]
         form = Form.BATCH if asked.events is not UNSET else Form.PLAIN if _is_plain(asked.event) else Form.STRUCTURED
-        results = self.delivery.publish(Submission(items, form, client=self.client, atomic=not asked.partial))
+        submission = Submission(
+            items, form, client=self.client, atomic=not asked.partial, identity=self.identity
+        )  # fmt: skip
+        results = self.delivery.publish(submission)
         self.write(frame("receipt", asked.id, results=_receipts(results)))
 
     def _decode(self, fields: Any) -> Incoming | Reject:

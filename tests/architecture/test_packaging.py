@@ -20,12 +20,16 @@ def test_every_package_is_listed():
     )
 
 
+def is_plugin(file):
+    """Tell plugins from what they share."""
+    module = file / "__init__.py" if file.is_dir() else file
+    return module.suffix == ".py" and module.exists() and "@hookimpl" in module.read_text()
+
+
 def test_every_plugin_is_an_entry_point():
-    files = {
-        file.stem for file in (ROOT / "plugins").iterdir() if file.suffix == ".py" or (file / "__init__.py").exists()
-    }
+    files = {file.stem for file in (ROOT / "plugins").iterdir() if is_plugin(file)}
     declared = PYPROJECT["project"]["entry-points"]["eventstream"]
-    assert declared == {name: f"eventstream_plugins.{name}" for name in files - {"__init__"}}
+    assert declared == {name: f"eventstream_plugins.{name}" for name in files}
 
 
 @pytest.mark.parametrize("name", PYPROJECT["project"]["entry-points"]["eventstream"])

@@ -18,7 +18,7 @@ class Echo:
     def take(self, connection, early):
         self.sink = self.delivery.hub.adopt(
             connection, output="echo", heartbeat=3600.0, received=self.received,
-            goodbye=lambda retry: websocket.close_frame(websocket.GOING_AWAY), idle=websocket.ping_frame,
+            goodbye=lambda retry, reason="": websocket.close_frame(websocket.GOING_AWAY), idle=websocket.ping_frame,
         )  # fmt: skip
         if early:
             self.received(early)

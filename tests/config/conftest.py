@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pluggy
 import pytest
 
-from eventstream import Config, Duration, Meta, Output, Problem, Rate, Step, Store, hookimpl
+from eventstream import Authenticator, Config, Duration, Meta, Output, Problem, Rate, Step, Store, hookimpl
 from eventstream.config.build import load_settings
 from eventstream.errors import ConfigError
 from eventstream.hooks import specs
@@ -63,6 +63,7 @@ class Verify(Step):
     """Verify the sample."""
 
     name = "verify"
+    identifies = True
 
 
 class Encrypt(Step):
@@ -131,6 +132,19 @@ class Sse(Output):
     Config = SseConfig
 
 
+class BadgeConfig(Config, frozen=True):
+    """Options of the sample badge."""
+
+    header: str = "badge"
+
+
+class Badge(Authenticator):
+    """Believe a header."""
+
+    name = "badge"
+    Config = BadgeConfig
+
+
 class Sample:
     """The plugin."""
 
@@ -145,6 +159,10 @@ class Sample:
     @hookimpl
     def eventstream_outputs(self):
         return [Sse]
+
+    @hookimpl
+    def eventstream_authenticators(self):
+        return [Badge]
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,5 @@
 import pytest
 
-from eventstream.config.lint import covers
-from eventstream.events.filter import Filter
-
 HEAD = "version: 1\nstore: {disk: {path: x}}\noutputs: [sse]\npipelines:\n"
 
 
@@ -62,23 +59,3 @@ def test_a_pipeline_that_nothing_reaches_is_a_warning(load):
         (6, "no event reaches pipeline b: a (line 5) takes them all"),
         (8, "no event reaches pipeline d: c (line 7) takes them all"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("wide", "narrow", "verdict"),
-    [
-        ({}, {}, True),
-        ({}, {"type": ["a"]}, True),
-        ({"type": ["a"]}, {}, False),
-        ({"type": ["a"]}, {"type": ["a"]}, True),
-        ({"type": ["a*"]}, {"type": ["ab*", "ac"]}, True),
-        ({"type": ["ab*"]}, {"type": ["a*"]}, False),
-        ({"type": ["a"]}, {"type": ["a", "b"]}, False),
-        ({"type": ["a"]}, {"type": ["a*"]}, False),
-        ({"type": ["*"]}, {"source": ["s"]}, False),
-        ({"type": ["a"]}, {"type": ["a"], "source": ["s"]}, True),
-        ({"type": ["a"], "source": ["s"]}, {"type": ["a"]}, False),
-    ],
-)
-def test_covering(wide, narrow, verdict):
-    assert covers(Filter(wide), Filter(narrow)) is verdict

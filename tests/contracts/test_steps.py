@@ -1,17 +1,20 @@
 """Every installed step keeps the promises of StepContract."""
 
 import base64
+import copy
 import time
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import msgspec
 from nacl.public import PrivateKey
 from standardwebhooks import Webhook
 
-from eventstream import Context, Form, Key, Request
-from eventstream.testing.step_contract import StepContract
+from eventstream import Context, Form, Key, Keys, Request, parse_key
+from eventstream.testing.step_contract import StepContract, samples
 from eventstream.testing.step_runner import installed, plain_node
 from eventstream_plugins.encrypt import open_envelope
+from eventstream_plugins.encrypt.envelope import Recipient, new_content_key, plaintext_of, seal
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 PRIVATE = bytes(PrivateKey.from_seed(bytes(32)))
@@ -19,18 +22,33 @@ PUBLIC = base64.b64encode(bytes(PrivateKey(PRIVATE).public_key)).decode()
 SHARED = base64.b64encode(bytes(range(32, 64))).decode()
 
 
+def keyed(folder, **texts):
+    services = plain_node(folder)
+    services.keys = Keys(parse_key(name, name, *text) for name, text in texts.items())
+    return services
+
+
 class EncryptContract(StepContract):
     def make_services(self, folder):
-        services = plain_node(folder)
-        services.keys = {
-            "warehouse": Key("warehouse", "curve25519", [PUBLIC]),
-            "audit": Key("audit", "curve25519", [PUBLIC]),
-            "archive": Key("archive", "secret", [SHARED]),
-        }
-        return services
+        return keyed(folder, warehouse=("curve25519", PUBLIC), audit=("curve25519", PUBLIC), archive=("secret", SHARED))
 
     def comparable(self, outcome):
         return open_envelope(outcome, "warehouse", PRIVATE)
+
+
+def sealed_samples():
+    content_key = new_content_key([Recipient("archive", "xchacha20poly1305", base64.b64decode(SHARED))])
+    return [seal(one, plaintext_of(one), content_key) for one in samples()]
+
+
+class DecryptContract(StepContract):
+    sealed: ClassVar = sealed_samples()
+
+    def make_services(self, folder):
+        return keyed(folder, archive=("secret", SHARED))
+
+    def make_events(self):
+        return [*copy.deepcopy(self.sealed), *samples()]
 
 
 class ValidateContract(StepContract):
@@ -45,7 +63,8 @@ class ValidateContract(StepContract):
 class VerifyContract(StepContract):
     def make_services(self, folder):
         services = plain_node(folder)
-        services.keys = {name: Key(name, "standard-webhooks", [SECRET]) for name in ("shop", "till")}
+        keys = [parse_key(name, name, "standard-webhooks", SECRET) for name in ("shop", "till")]
+        services.keys = Keys([*keys, parse_key("meter", "meter", "ed25519", PUBLIC)])
         return services
 
     def make_context(self):
@@ -56,7 +75,20 @@ class VerifyContract(StepContract):
         return Context(request=Request("POST", "/events", headers, body, body), form=Form.BATCH)
 
 
-SPECIAL = {"encrypt": EncryptContract, "validate": ValidateContract, "verify": VerifyContract}
+class SignContract(StepContract):
+    def make_services(self, folder):
+        services = plain_node(folder)
+        services.keys = Keys([Key("server-1", "server", "ed25519", private=bytes(32))])
+        return services
+
+
+SPECIAL = {
+    "decrypt": DecryptContract,
+    "encrypt": EncryptContract,
+    "sign": SignContract,
+    "validate": ValidateContract,
+    "verify": VerifyContract,
+}
 
 for offer in installed().offers["step"].values():
     name = f"Test{offer.name.title().replace('_', '')}"
@@ -64,5 +96,5 @@ for offer in installed().offers["step"].values():
 
 
 def test_the_built_in_steps_are_found():
-    built_in = {"drop", "encrypt", "fan_out", "limit", "persist", "reject", "set", "validate", "verify"}
-    assert built_in <= installed().offers["step"].keys()
+    others = {"drop", "fan_out", "limit", "persist", "reject", "set"}
+    assert SPECIAL.keys() | others <= installed().offers["step"].keys()

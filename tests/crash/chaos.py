@@ -2,7 +2,8 @@
 
 Run by tests/crash/test_chaos.py for a short while; for longer: `python tests/crash/chaos.py --seconds 600`.
 What decides: every acknowledged event is in the store once, and every subscriber's sequence is the
-store's sequence for its filter from where it began, without gap or duplicate.
+store's sequence for its filter from where it began, without gap or duplicate, and the hash chain is
+whole and leads through every head that was logged.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from pathlib import Path
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
+from eventstream.runtime.verify import verify
 from eventstream.testing.process import ServerProcess, wait_for
+from eventstream.testing.services import PlainServices
+from eventstream_plugins.sqlite import Sqlite
 
 CONFIG = """
 version: 1
@@ -33,6 +37,7 @@ server:
   limits: {queue: 1000}
 store:
   sqlite: {path: data/events.db}
+  chain: {every: 1s}
 pipelines:
   - name: default
     steps: [persist, fan_out]
@@ -217,7 +222,7 @@ class Chaos:
             server.stop()
             for thread in (*publishers, *subscribers):
                 thread.join(15)
-        return {"kills": kills, **self.judge(publishers, subscribers)}
+        return {"kills": kills, "heads": self.judge_chain(server), **self.judge(publishers, subscribers)}
 
     def _disturb(self, server: ServerProcess, seconds: float, group_kills: int) -> int:
         chance = random.Random(self.seed)
@@ -251,6 +256,19 @@ class Chaos:
     def _head(self) -> int:
         with self._database() as database:
             return int(database.execute("SELECT max(offset) FROM events").fetchone()[0])
+
+    def judge_chain(self, server: ServerProcess) -> int:
+        """Verify the chain through each head in the log; return how many there are."""
+        store = Sqlite.create({"path": "data/events.db"})
+        store.read_only = True
+        store.open(PlainServices(self.folder))
+        heads = server.events("chain_head")
+        for head in heads:
+            verdict = verify(store, bytes.fromhex(head["hash"]), lambda place, end: None)
+            assert (verdict.damage, verdict.outside) == (None, 0)
+            assert verdict.found == head["offset"], f"{head} is not in the chain"
+        store.close()
+        return len(heads)
 
     def judge(self, publishers: list[Publisher], subscribers: list[Subscriber]) -> dict[str, int]:
         """Hold what everybody saw against the store's own file."""

@@ -10,3 +10,4 @@ def test_nothing_is_lost_or_repeated_while_workers_and_the_group_are_killed(tmp_
     assert result["kills"] >= 5
     assert result["acknowledged"] > 100
     assert result["reconnects"] > 20
+    assert result["heads"] >= 3

@@ -27,13 +27,16 @@ from docs.markdown import ROOT, Block
 from eventstream.testing.process import ServerProcess, wait_for
 
 KINDS = {
+    "ticket": r'(?<="ticket":")[\w-]{43}|(?<=[?&]ticket=)[\w-]{43}',
     "epoch": r"\b[0-9a-z]{8}(?=-\d+\b)",
     "time": r"\d{4}-\d\d-\d\dT[\d:]+(?:\.\d+)?Z",
     "id": r"\b[0-9a-f]{32}\b|\b[0-9a-f]{16}\b|\b[0-9a-f]{12}\b",
     "retry": r"(?<=retry: )\d+",
     "date": r"(?<=Date: )[^\r\n]+",
     "left": r"(?<=;r=)\d+|(?<=;t=)\d+",
-    "bytes": r"[A-Za-z0-9+/]{40,}={0,2}",
+    "kid": r"\b[a-z]+-\d{8}-[a-z2-7]{6}(?![a-z0-9])",
+    "token": r"(?<=_)[A-Za-z0-9_-]{43}\b(?![=/+])",
+    "bytes": r"[A-Za-z0-9+/_-]{40,}={0,2}",
 }
 FREE = {"retry", "date", "left"}  # equal by chance; tells nothing
 VARIABLE = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in KINDS.items()))

@@ -7,7 +7,7 @@ from eventstream.cli.main import BUILT_IN
 from eventstream.hooks.catalogue import build_catalogue
 from eventstream.hooks.manager import load_plugins
 
-COMMAND = re.compile(r"\beventstream (?:--plugin \S+ )?([a-z]+)\b")
+COMMAND = re.compile(r"\beventstream (?:--plugin \S+ )?([a-z]+(?:-[a-z]+)*)\b")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

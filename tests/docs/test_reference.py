@@ -34,7 +34,7 @@ def test_every_hook_is_documented_with_its_signature(generate):
         assert f"## {hook.name}\n\n```python\n{generate.signature(hook)}\n```" in page
 
 
-@pytest.mark.parametrize("kind", ["step", "store", "output"])
+@pytest.mark.parametrize("kind", ["step", "store", "output", "route", "authenticator"])
 def test_every_built_in_component_has_a_section(generate, kind):
     page = (ROOT / "docs" / "reference" / f"{kind}s.md").read_text()
     offers = generate.catalogue().offers[kind].values()

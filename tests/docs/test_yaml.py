@@ -1,9 +1,10 @@
 """Every YAML block of the documentation passes `check`; fragments are put into a whole file first.
 
 The info string says what a block is: nothing (sections of a configuration), `step` (a list of steps),
-`output` (a list of outputs), or `foreign` (another program's file).
+`output`, `route` or `authenticator` (a list of those), or `foreign` (another program's file).
 """
 
+import json
 import os
 import shutil
 
@@ -19,13 +20,18 @@ from eventstream.hooks.manager import load_plugins
 KEY_32 = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
 PUBLIC = "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="  # RFC 7748 section 6.1: Bob's
 SIGNING = f"whsec_{KEY_32}"
+# RFC 8037 appendix A.2
+JWK = {"kty": "OKP", "crv": "Ed25519", "kid": "idp-1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
 KEYS = {
+    "idp": {"standard-webhooks": f"whpk_{PUBLIC}"},
     "shop": {"standard-webhooks": "${env:SHOP_KEY}"},
     "till": {"standard-webhooks": "${env:SHOP_KEY}"},
     "warehouse": {"curve25519": PUBLIC},
     "audit": {"curve25519": PUBLIC},
+    "meter": {"ed25519": PUBLIC},
     "archive": {"secret": "${env:SECRET}"},
 }
+KEYRING = {"file": {"path": "keys/keyring.json", "master_file": "keys/master.key"}}
 BASE = {
     "version": 1,
     "store": {"sqlite": {"path": "data/events.db"}},
@@ -47,6 +53,7 @@ def folder(tmp_path_factory):
             (folder / block.directive.removeprefix("file: ")).write_text(block.text)
     (folder / "keys").mkdir()
     (folder / "keys" / "warehouse.pub").write_text(PUBLIC)
+    (folder / "keys" / "idp.jwks.json").write_text(json.dumps({"keys": [JWK]}))
     (folder / "tls").mkdir()
     for name in ("fullchain.pem", "privkey.pem"):
         (folder / "tls" / name).write_text("")
@@ -63,9 +70,17 @@ def whole(block):
     value = yaml.safe_load(block.text)
     if block.info == "step":
         marks = [] if _marks(value) else ["persist", "fan_out"]
-        return BASE | {"keys": KEYS, "pipelines": [{"name": "docs", "steps": [*_before(value), *value, *marks]}]}
+        return BASE | {
+            "keys": KEYS,
+            "keyring": KEYRING,
+            "pipelines": [{"name": "docs", "steps": [*_before(value), *value, *marks]}],
+        }
     if block.info == "output":
         return BASE | {"outputs": value}
+    if block.info == "route":
+        return BASE | {"routes": value}
+    if block.info == "authenticator":
+        return BASE | {"keys": KEYS, "auth": {"chain": value}}
     merged = BASE | value
     return merged if "keys" in merged else merged | {"keys": KEYS}
 
@@ -93,8 +108,12 @@ def test_blocks_pass_check(block, folder, catalogue):
     workers = config.get("server", {}).get("workers", 2)
     if "memory" in config["store"] and workers > 1:
         config |= {"server": config.get("server", {}) | {"workers": 1}}
-    names = {"SHOP_KEY", "OLD_SHOP_KEY", "TILL_KEY", "OLD_TILL_KEY"}
-    environ = os.environ | dict.fromkeys(names, SIGNING) | {"SECRET": KEY_32, "ARCHIVE_KEY": KEY_32}
+    names = {"SHOP_KEY", "OLD_SHOP_KEY", "TILL_KEY", "OLD_TILL_KEY", "FORGE_KEY"}
+    environ = (
+        os.environ
+        | dict.fromkeys(names, SIGNING)
+        | {"SECRET": KEY_32, "ARCHIVE_KEY": KEY_32, "EVENTSTREAM_MASTER_KEY": KEY_32}
+    )
     try:
         load_settings(yaml.safe_dump(config), str(folder / "pipelines.yaml"), catalogue, environ)
     except ConfigError as error:

@@ -81,6 +81,11 @@ def test_a_fingerprint_is_of_the_content_alone():
         assert from_mapping({**MINIMAL, **other}).fingerprint != base
 
 
+def test_a_signature_is_no_content():
+    base = from_mapping({**MINIMAL, "data": 1}).fingerprint
+    assert from_mapping({**MINIMAL, "data": 1, "signature": "AAAA", "signaturekey": "new"}).fingerprint == base
+
+
 def test_kinds_of_data_have_fingerprints_of_their_own():
     kinds = (
         {},

@@ -43,6 +43,29 @@ def test_the_content_type_tells_the_form(content_type, form):
     assert decode({"content-type": content_type}, body).form is form
 
 
+def test_with_attributes_a_plain_body_is_data():
+    attributes = {"type": "com.github.push", "id": "7"}
+
+    def given(content_type, body, **headers):
+        headers = {**headers, "content-type": content_type}
+        return decode_request(headers, body, now=0.0, max_batch=10, attributes=attributes)
+
+    for body in ({"type": "Repository", "id": 5, "specversion": "x"}, [1], None, "x"):
+        found = given("application/json", json.dumps(body).encode())
+        (item,) = found.items
+        assert found.form is Form.DATA
+        assert (item.event.type, item.event.id, item.event.data, item.identified) == (
+            "com.github.push",
+            "7",
+            body,
+            True,
+        )
+    assert given("application/cloudevents+json", json.dumps(EVENT).encode()).form is Form.STRUCTURED
+    assert given("application/json", b"1", **BINARY).form is Form.BINARY
+    with pytest.raises(Reject):
+        given("application/json", b"{")
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", ""])
 def test_ce_headers_make_any_other_type_binary(content_type):
     assert decode({**BINARY, "content-type": content_type}, b"1").form is Form.BINARY

@@ -1,4 +1,5 @@
 import json
+import random
 import time
 
 import pytest
@@ -26,6 +27,11 @@ def test_what_is_written_is_read_back(value):
         (b"{\n 'a': 1}", "line 2 column 2"),
         (b'{"a": 1, "b": {"a": 1, "a": 2}}', "duplicate key 'a'"),
         (b'{"a": 1, "\\u0061": 2}', "duplicate key 'a'"),
+        (b'{"a":1,"a" : 2}', "duplicate key 'a'"),
+        (b'{"a":1,"a":"\\u003a"}', "duplicate key 'a'"),
+        (b'{"a":1,"a":"\\u003A"}', "duplicate key 'a'"),
+        (b'[{"a":":"},{"a":":","a":1}]', "duplicate key 'a'"),
+        (b'{"a:":1,"b":{"\\\\":1,"\\u005c":2}}', "duplicate key"),
         (b"NaN", "NaN is not JSON"),
         (b"[Infinity]", "Infinity is not JSON"),
         (b"-Infinity", "-Infinity is not JSON"),
@@ -33,6 +39,7 @@ def test_what_is_written_is_read_back(value):
         (b"-1e309", "out of range"),
         (b"1" + b"0" * 309, "out of range"),
         (b"-1" + b"0" * 1_000_000, "out of range"),
+        (b'["' + b"x" * 500 + b'",' + b"9" * 309 + b"]", "out of range"),
         (b"01", "Extra data"),
         (b"+1", "Expecting value"),
         (b"1.", "Extra data"),
@@ -102,3 +109,63 @@ def test_equal_values_have_equal_canonical_bytes():
     assert canonical({"b": 1, "a": {"d": [1.5], "c": None}}) == canonical({"a": {"c": None, "d": [1.5]}, "b": 1})
     assert canonical([1, 2]) != canonical([2, 1])
     assert canonical("1") != canonical(1)
+
+
+PIECES = [
+    *'{}[]:,"\\ \n-0.éa', '"a":', '"a" :', '"a":1,"a":2', '"\\u0061":1', "\\u003a", '\\"', '":', '"k\\\\":1',
+    '{"a":":"}', "1e309", "9" * 308, "9" * 309, "1" + "0" * 308, '{"b":[[{}]]}', "null", "NaN", "\ufeff", "\ud800",
+    "\\ud800", "\\ud83d\\ude00",
+]  # fmt: skip
+
+
+def strict(text):
+    """Say what a reader that looks at every token makes of a text."""
+
+    def pairs(found):
+        if len(dict(found)) != len(found):
+            raise ValueError("twice")
+        return dict(found)
+
+    def number(digits):
+        if abs(float(digits)) == float("inf"):
+            raise ValueError("beyond a double")
+        return int(digits) if digits.lstrip("-").isdigit() else float(digits)
+
+    def constant(name):
+        raise ValueError(name)
+
+    value = json.loads(text, object_pairs_hook=pairs, parse_int=number, parse_float=number, parse_constant=constant)
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def test_any_text_is_read_as_a_reader_of_every_token_reads_it():
+    chance = random.Random(20)
+    read = 0
+    for _ in range(20_000):
+        text = json.dumps(
+            {"a": [1.5, {"b": "c:", "": None}], "d": {"\\": True}}, separators=(",", chance.choice([":", " : "]))
+        )
+        for _ in range(chance.randrange(3)):
+            at = chance.randrange(len(text) + 1)
+            text = text[:at] + chance.choice(PIECES) + text[at + chance.randrange(3) :]
+        body = text.encode("utf-8", "surrogatepass")
+        try:
+            expected = strict(body.decode())
+        except ValueError:
+            with pytest.raises(JsonError):
+                decode(body)
+        else:
+            assert repr(decode(body)) == repr(expected), text
+            read += 1
+    assert read > 5_000
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_depth_is_bounded_beside_many_brackets(depth):
+    inner = "[" * (depth - 1) + "]" * (depth - 1)
+    text = "[" + ",".join([inner or "1"] * 100) + "]"
+    assert len(decode(text.encode(), max_depth=depth)) == 100
+    deeper = text[:-1] + "," + "[" * depth + "]" * depth + "]"
+    with pytest.raises(JsonError, match=f"nested deeper than {depth} levels at character"):
+        decode(deeper.encode(), max_depth=depth)

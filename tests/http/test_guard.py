@@ -114,3 +114,11 @@ def test_the_client_is_the_right_most_hop_that_is_no_proxy_of_ours(peer, headers
 
 def test_without_proxies_nobody_is_believed():
     assert guard().client("127.0.0.1", {XFF: "9.9.9.9"}) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("peer", "believed"), [("10.0.0.1", True), ("::1", True), ("127.0.0.1", False), ("", False), ("unix", False)]
+)
+def test_only_proxies_are_believed_about_the_client(peer, believed):
+    assert guard(proxies=["10.0.0.0/8", "::1"]).proxied(peer) is believed
+    assert guard().proxied(peer) is False

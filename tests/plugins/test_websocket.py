@@ -183,11 +183,11 @@ class Running:
         store = FullDisk.create()
         store.keep(Keep())
         settings = Settings(
-            server=Server(limits=Limits(subscribers=subscribers)), store=store, keep=Keep(), keys={},
-            pipelines=[PipelineSpec("all", EVERYTHING, steps)], outputs=[self.output],
+            server=Server(limits=Limits(subscribers=subscribers)), store=store, keep=Keep(), keys=(),
+            pipelines=[PipelineSpec("all", EVERYTHING, steps)], outputs=[self.output], keyring=None, routes=[],
             text="", digest="", file="pipelines.yaml", folder=".",
         )  # fmt: skip
-        self.node = build_node(settings, _manager(), [], self.world, Metrics())
+        self.node = build_node(settings, _manager(), self.world, Metrics())
 
     def turn(self):
         for sink in list(self.world.sinks):

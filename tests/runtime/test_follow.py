@@ -17,11 +17,13 @@ def frames_of(room, start=None, heartbeat=0.02, count=1):
     stop = []
     stream = follow.frames(
         room.store, room.growth, room.types("t"), PLAIN, start or Start(0),
-        cursor=room.places.text, heartbeat=heartbeat, stopped=lambda: bool(stop),
+        cursor=room.places.text, heartbeat=heartbeat, ended=lambda: "" if stop else None,
     )  # fmt: skip
     taken = [next(stream) for _ in range(count)]
     stop.append(True)
-    assert list(stream) in ([], [PLAIN.idle()])
+    *rest, goodbye = stream
+    assert rest in ([], [PLAIN.idle()])
+    assert goodbye.startswith(b"retry: ")
     return taken
 
 

@@ -12,7 +12,7 @@ logger = log.get_logger("room")
 log.request_id.set("r-1")
 logger.info("first", number=7, text="a\\x1b[31m\\nb")
 logger.debug("not at this level")
-logging.getLogger("gunicorn.error").warning("worker %s", 9)
+logging.getLogger("gunicorn.error").warning("worker %s", 9, extra={"owner": "shop"})
 try:
     secret = "s3cr3t-in-a-variable"
     raise ValueError("went wrong")
@@ -36,6 +36,7 @@ def test_json_lines_carry_their_origin():
     assert first["pid"] == foreign["pid"]
     assert first["timestamp"].endswith("Z")
     assert (foreign["event"], foreign["level"], foreign["logger"]) == ("worker 9", "warning", "gunicorn.error")
+    assert foreign["owner"] == "shop"
     assert "ValueError: went wrong" in failed["exception"]
     assert "s3cr3t" not in done.stderr
 
