@@ -63,6 +63,7 @@ def print_made(made: Sequence[Made], now: float, retired: Sequence[Key] = (), *,
     for one in made:
         if one.token:
             sys.stdout.write(f"{one.token}\n")
+            sys.stdout.flush()  # before the remark, also where both go to one file
             sys.stderr.write("eventstream: this is the API key, shown only now: it is not kept\n")
 
 
