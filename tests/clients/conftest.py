@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from clients.cutting_proxy import CuttingProxy
 from clients.lines import Lines
+from clients.web import serve_pages
 
 from eventstream.testing.process import ServerProcess
 
@@ -119,6 +120,13 @@ def run_client(client_words, tmp_path_factory):
     yield start
     for client in clients:
         client.stop()
+
+
+@pytest.fixture(scope="module")
+def origin():
+    """The origin of a web server with `pages/`."""
+    with serve_pages(HERE / "pages") as origin:
+        yield origin
 
 
 @pytest.fixture(scope="module")

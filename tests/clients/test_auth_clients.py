@@ -1,12 +1,8 @@
 """Tokens of npm `jose` and PyJWT; tickets and cookies in npm `eventsource` and in Chromium."""
 
-import functools
 import hashlib
-import http.server
 import json
-import threading
 import time
-from pathlib import Path
 
 import httpx
 import jwt
@@ -16,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from httpx_sse import connect_sse
 
 CHROMIUM = "/usr/bin/chromium"
-PAGES = Path(__file__).with_name("pages")
 KEY = f"esk_shop-20261123-abc234_{'S3cret_-' * 6}"
 CONFIG = """
 version: 1
@@ -45,23 +40,6 @@ routes: [tickets]
 OWN = {"own-ed": Ed25519PrivateKey.generate(), "own-ec": ec.generate_private_key(ec.SECP256R1())}
 ALGORITHMS = {"own-ed": "EdDSA", "own-ec": "ES256"}
 REFUSED = "the credential is not accepted"
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def origin():
-    """The origin of a web server with the page."""
-    handler = functools.partial(Quiet, directory=PAGES)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
-        thread = threading.Thread(target=web.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{web.server_port}"
-        web.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,9 @@
 """Debian's Chromium on a page of another origin: EventSource, WebSocket, fetch."""
 
-import functools
-import http.server
-import threading
-from pathlib import Path
-
 import httpx
 import pytest
 
 CHROMIUM = "/usr/bin/chromium"
-PAGES = Path(__file__).with_name("pages")
 CONFIG = """
 version: 1
 server:
@@ -27,23 +21,6 @@ outputs:
 """
 EVENT = {"specversion": "1.0", "source": "/page", "type": "page.said", "data": {"text": "é\u2028"}}
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}  # not a "simple" type: the browser asks first
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def origin():
-    """The origin of a web server with the page."""
-    handler = functools.partial(Quiet, directory=PAGES)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -1,17 +1,15 @@
 """Envelopes and signatures held against libraries nobody here wrote, with the very code that the pages show."""
 
 import base64
-import functools
-import http.server
 import json
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import httpx
 import pytest
+from clients.web import serve_pages
 from docs.markdown import ROOT, blocks
 
 from eventstream.testing.process import ServerProcess
@@ -105,11 +103,6 @@ def test_pynacl_refuses_the_altered_ones(script, vector):
     assert (status != 0, opened) == (True, [])
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 def test_a_browser_page_opens_the_vectors(node, run_client, tmp_path):
     site = tmp_path / "site"
     site.mkdir()
@@ -117,16 +110,9 @@ def test_a_browser_page_opens_the_vectors(node, run_client, tmp_path):
     shutil.copy(PAGE.with_name("envelope-vectors.json"), site)
     (site / "open-envelope.mjs").write_text(shown("open-envelope.mjs"))
     (site / "node_modules").symlink_to(node / "node_modules")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            url = f"http://127.0.0.1:{server.server_port}/envelope.html"
-            page = run_client("browser.mjs", CHROMIUM, tmp_path / "profile", url)
-            page.wait(lambda lines: lines and lines[-1].get("done"), "the page to end")
-        finally:
-            server.shutdown()
-            thread.join()
+    with serve_pages(site) as origin:
+        page = run_client("browser.mjs", CHROMIUM, tmp_path / "profile", f"{origin}/envelope.html")
+        page.wait(lambda lines: lines and lines[-1].get("done"), "the page to end")
     answers = {(line["name"], line["kid"]): line for line in page.lines[:-1]}
     assert len(answers) == sum(
         len(one["sealed"]["data"]["recipients"]) for one in VECTORS["vectors"] + VECTORS["refused"]
