@@ -17,7 +17,6 @@ from eventstream import (
     Key,
     Keys,
     Meta,
-    Outcome,
     Problem,
     Reject,
     Services,
@@ -30,7 +29,6 @@ KIND = "ed25519"
 PURPOSES = ("", "sign")
 SEED_SIZE = 32
 OFFLOAD_FROM = 256 * 1024  # bytes from which signing leaves the event loop
-PAUSE_EVERY = 32  # events of a batch, at about 50 µs each
 
 
 class SignConfig(Config, frozen=True):
@@ -83,18 +81,6 @@ class SignStep(Step):
     def process(self, event: Event, context: Context) -> Event:
         """Return the event signed; raises Reject."""
         return self._sign(event, self._current_key())
-
-    def process_batch(self, events: Sequence[Event], context: Context) -> list[Outcome]:
-        """Sign them all with one key, letting others run in between."""
-        outcomes: list[Outcome] = []
-        for index, event in enumerate(events, 1):
-            try:
-                outcomes.append(self._sign(event, self._current_key()))
-            except Reject as refusal:
-                outcomes.append(refusal)
-            if index % PAUSE_EVERY == 0:
-                self._services.pause()
-        return outcomes
 
     def _current_key(self) -> Key:
         now = self._services.now()

@@ -30,8 +30,12 @@ class Keyring(Component):
         """Return every key, newest first, also those that no longer count."""
         raise NotImplementedError
 
-    def add(self, key: Key) -> None:
-        """Keep a new key, durably; raises ValueError when its id is taken or it is malformed, StoreBusy."""
+    def add(self, key: Key, *, most: int | None = None) -> None:
+        """Keep a new key, durably; raises ValueError when its id is taken or it is malformed, StoreBusy.
+
+        Also when its owner has `most` keys. An expired key of purpose `seal` without a private half counts
+        no more, and may be let go of when a key is added.
+        """
         raise NotImplementedError
 
     def change(self, kid: str, *, state: State | None = None, expires: float | None = None) -> Key:

@@ -111,6 +111,18 @@ class KeyringContract:
         seen += [keyring.revision, keyring.revision]
         assert seen[0] == seen[1] != seen[2] == seen[3] != seen[4] == seen[5]
 
+    def test_an_owners_keys_can_be_bounded(self, keyring: Keyring, clock: Clock) -> None:
+        reader = {"kind": "curve25519", "public": bytes([9, *bytes(31)]), "private": b"", "purpose": "seal"}
+        keyring.add(make_key("a", **reader, expires=clock() + 10), most=2)
+        keyring.add(make_key("b"), most=2)
+        with pytest.raises(ValueError, match="shop has 2 keys"):
+            keyring.add(make_key("c"), most=2)
+        keyring.add(make_key("d", owner="till"), most=1)
+        clock.advance(10)
+        keyring.add(make_key("c"), most=2)
+        with pytest.raises(ValueError, match="shop has 2 keys"):
+            keyring.add(make_key("e"), most=2)
+
     def test_an_id_stands_once(self, keyring: Keyring) -> None:
         keyring.add(make_key("a"))
         with pytest.raises(ValueError, match="a"):

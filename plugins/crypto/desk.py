@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from eventstream import Identity, Key, Keyring, Services
+from eventstream import Identity, Key, Keyring, Reject, Services
 from eventstream_plugins.crypto.fields import GivenKey, Lifetime
 from eventstream_plugins.crypto.options import OWN, CryptoOptions
 from eventstream_plugins.crypto.refusals import refuse
@@ -14,9 +14,10 @@ from eventstream_plugins.crypto.turns import Turns
 from eventstream_plugins.points import SIZE, judge_pair, judge_private, judge_public
 
 PURPOSE = "crypto"  # of keys that callers keep: no other part of the server uses them
+SEAL = "seal"  # of keys that readers register
 OFFLOAD_FROM = 64 * 1024  # bytes; below it a cipher takes less time than the way to a thread and back
 _MINE = frozenset({"", PURPOSE})
-_PUBLIC = {"curve25519": _MINE | {"seal"}, "ed25519": _MINE | {"verify", "sign"}}
+_PUBLIC = {"curve25519": _MINE | {SEAL}, "ed25519": _MINE | {"verify", "sign"}}
 _LIFETIME = 10 * 366 * 86400
 _LAST = 253402300799.0  # the last second that RFC 3339 can write
 
@@ -147,13 +148,21 @@ class Desk:
         if not self._listed(self.options.register, owner):
             raise refuse(f"you may not register keys for {owner}", "/owner", 403)
         expires = self._end(lifetime, "/expires")
-        known = next((key for key in self._services.keys.all() if key.public == public), None)
-        if known is None:
-            return self._add(owner, "curve25519", public, b"", "seal", expires, "/owner")
-        if known.owner != owner or known.kind != "curve25519":
+        known = self._holding(public)
+        if known is None or known.lapse(self._now) == "expired":  # the keyring lets go of those
+            try:
+                return self._add(owner, "curve25519", public, b"", SEAL, expires, "/owner")
+            except Reject:
+                known = self._holding(public)  # another worker may have been faster
+                if known is None:
+                    raise
+        if (known.owner, known.kind) != (owner, "curve25519") or known.purpose not in ("", SEAL):
             raise refuse("this key is here already, for something else", "/public_key")
         _check(self.trouble(known, new=True), "/public_key")
         return known
+
+    def _holding(self, public: bytes) -> Key | None:
+        return next((key for key in self._services.keys.all() if key.public == public), None)
 
     def _end(self, lifetime: Lifetime | None, pointer: str) -> float:
         if lifetime is None:
@@ -165,15 +174,18 @@ class Desk:
     def _add(
         self, owner: str, kind: str, public: bytes, private: bytes, purpose: str, expires: float, pointer: str
     ) -> Key:
-        keyring = self._keyring()
-        if len(self._services.keys.of(owner)) >= self.options.keys_per_owner:
+        keyring, keys = self._keyring(), self._services.keys
+        namesake = keys.find(owner)
+        if namesake is not None and namesake.owner != owner:
+            raise refuse("the keyring takes no such key", pointer)
+        if sum(not _is_spent(key, self._now) for key in keys.of(owner)) >= self.options.keys_per_owner:
             raise refuse(f"{owner} has {self.options.keys_per_owner} keys, and no more are taken", pointer, 403)
         key = Key(
             kid=_new_kid(owner, self._now), owner=owner, kind=kind, public=public, private=private,
             purpose=purpose, created=self._now, not_before=0.0, expires=expires,
         )  # fmt: skip
         try:
-            keyring.add(key)
+            keyring.add(key, most=self.options.keys_per_owner)
         except ValueError as error:  # full, or the owner has the name of another's key
             refusal = refuse("the keyring takes no such key", pointer)
             refusal.private = str(error)
@@ -194,6 +206,11 @@ def judge_half(kind: str, raw: bytes) -> str | None:
     if kind == "ed25519" and len(raw) != SIZE:
         return f"has {len(raw)} bytes; a private key of kind ed25519 has 64, or 32: its seed"
     return judge_private(kind, raw)
+
+
+def _is_spent(key: Key, now: float) -> bool:
+    """Tell whether the keyring may let go of a key at any time, so that it takes no place."""
+    return key.purpose == SEAL and not key.private and key.lapse(now) == "expired"
 
 
 def written(seconds: float) -> str:

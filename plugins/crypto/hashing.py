@@ -42,13 +42,11 @@ class Hasher:
         return answer
 
     def end(self) -> None:
-        """End it, also in the middle of a job."""
-        with suppress(OSError):  # what was not sent to a process that has ended
-            self._lines.close()
-        self._socket.close()
+        """End it, also in the middle of a job: who waits for the answer reads the end of its lines."""
         with suppress(ProcessLookupError, ChildProcessError):  # it has ended, or somebody else has seen it end
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
+        self._socket.close()  # `_lines` only by whoever reads them: they cannot be closed under a reader
 
 
 class Hashers:
@@ -62,15 +60,18 @@ class Hashers:
     def ask(self, job: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to a job; raises Reject 503 when there is no memory for it."""
         hasher = self._idle.pop() if self._idle else self._start()
+        answer: dict[str, Any] | None = None
         try:
             answer = hasher.ask(job)
         except (OSError, ValueError):  # the system has ended it: it takes the memory of the largest first
-            self._all.remove(hasher)
-            hasher.end()
-            answer = {"busy": True}
-        else:
-            self._idle.append(hasher)
-        if "busy" in answer:
+            pass
+        finally:  # also when we are ended ourselves: its answer must not be the next one's
+            if answer is not None:
+                self._idle.append(hasher)
+            elif hasher in self._all:  # not when `close` has ended it
+                self._all.remove(hasher)
+                hasher.end()
+        if answer is None or "busy" in answer:
             raise busy("there is no memory for this hash")
         return answer
 

@@ -60,8 +60,14 @@ class CryptoOptions(Config, frozen=True):
         ),
     ] = msgspec.field(default_factory=list)
     keys_per_owner: Annotated[
-        int, Meta(ge=1, le=100000, description="Most keys of one owner; callers add none beyond it.")
-    ] = 1000
+        int,
+        Meta(
+            ge=1,
+            le=10000,
+            description="Most keys of one owner; callers add none beyond it. Not more than the `readers` of an "
+            "`encrypt` that seals to them, or events are refused.",
+        ),
+    ] = 32
     passwords: Annotated[PasswordOptions, Meta(description="What hashing passwords may cost.")] = PasswordOptions()
 
     def __post_init__(self) -> None:

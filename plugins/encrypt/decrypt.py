@@ -10,18 +10,17 @@ from eventstream import (
     Key,
     Keys,
     Meta,
-    Outcome,
     Problem,
     Reject,
     Services,
     Step,
 )
 
-from .encrypt import OFFLOAD_FROM, PAUSE_EVERY, PURPOSES
+from .encrypt import OFFLOAD_FROM, PURPOSES
 from .envelope import WRAPPINGS, Envelope, EnvelopeError, is_envelope, open_for, parse_envelope
 
 KINDS = {"sealed-box": "curve25519", "xchacha20poly1305": "secret", "shared": "secret"}
-MAX_TRIES = 16  # pairs of a recipient and a key, at about 100 µs each
+MAX_TRIES = 8  # pairs of a recipient and a key, at about 100 µs each
 
 
 class DecryptConfig(Config, frozen=True):
@@ -82,18 +81,6 @@ class DecryptStep(Step):
     def process(self, event: Event, context: Context) -> Event:
         """Return the event opened; raises Reject."""
         return self._open(event, self._usable())
-
-    def process_batch(self, events: Sequence[Event], context: Context) -> list[Outcome]:
-        """Open them all with the same keys, letting others run in between."""
-        outcomes: list[Outcome] = []
-        for index, event in enumerate(events, 1):
-            try:
-                outcomes.append(self._open(event, self._usable()))
-            except Reject as refusal:
-                outcomes.append(refusal)
-            if index % PAUSE_EVERY == 0:
-                self._services.pause()
-        return outcomes
 
     def _usable(self) -> list[Key]:
         now = self._now()

@@ -79,13 +79,23 @@ def alone(path: Path) -> Iterator[None]:
     """
     with _trouble(path):
         make_folder(path.parent)
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        inherit(descriptor, path.parent)
+        descriptor = _open_lock(Path(f"{path}.lock"))
     try:
         _lock(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    """Open the lock's file, which may be no link: root gives a new one away, and must not give away another's."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags)
+    inherit(descriptor, path.parent)
+    return descriptor
 
 
 def _lock(descriptor: int, path: Path) -> None:

@@ -77,6 +77,11 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The id, for `make_safe`."""
         return decode_base64(self.id)
 
+    @property
+    def revoked(self) -> frozenset[str]:
+        """The ids of revoked keys."""
+        return frozenset(entry.kid for entry in self.keys if entry.state == "revoked")
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

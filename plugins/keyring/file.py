@@ -5,6 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -22,8 +23,10 @@ from .shared import KeyringFile, Loaded, read
 
 log = logging.getLogger("eventstream.keyring")
 
+SEAL = "seal"  # the purpose of readers' keys
 LOOK_SECONDS = 0.25  # between two looks for another process's change; the promise is one second
 RETRY_SECONDS = 1.0  # between two attempts to read a file in trouble
+SPENT_SECONDS = 60.0  # for which an expired reader's key is still shown as expired
 
 
 class FileConfig(Config, frozen=True):
@@ -157,12 +160,17 @@ class FileKeyring(Keyring):
         """Return every key, newest first."""
         return self._known.keys
 
-    def add(self, key: Key) -> None:
-        """Keep a new key."""
+    def add(self, key: Key, *, most: int | None = None) -> None:
+        """Keep a new key, and let go of readers' keys that have expired: pages register them without end."""
+        now = self._services.now()
 
         def change(entries: Sequence[Entry], seal: Callable[[Key], Entry]) -> Iterable[Entry]:
+            entries = [entry for entry in entries if not _is_spent(entry, now - SPENT_SECONDS)]
             if len(entries) >= MAX_KEYS:
                 raise ValueError(f"a keyring holds at most {MAX_KEYS} keys")
+            theirs = sum(entry.owner == key.owner and not _is_spent(entry, now) for entry in entries)
+            if most is not None and theirs >= most:
+                raise ValueError(f"{key.owner} has {theirs} keys")
             admit(key, entries)
             return (*entries, seal(key))
 
@@ -185,6 +193,10 @@ class FileKeyring(Keyring):
                 self._adopt(self._services.offload(lambda: self._file.edit(change)))
             except ConfigError as error:
                 raise StoreBusy(f"the keyring cannot be changed: {error}") from error
+            except ValueError:
+                with suppress(ConfigError):  # what it was refused for may be news here
+                    self._adopt(self._services.offload(self._file.load))
+                raise
         self._tell()
 
     # -- following others' changes --------------------------------------------------------------
@@ -208,18 +220,9 @@ class FileKeyring(Keyring):
             if self._trouble and now < self._retry:
                 return
             try:
-                self._adopt(self._services.offload(self._load_newer))
+                self._adopt(self._services.offload(self._file.load))
             except ConfigError as error:
                 self._endure(str(error), now)
-
-    def _load_newer(self) -> Loaded:
-        known, loaded = self._known.loaded.document.body, self._file.load()
-        body = loaded.document.body
-        if body.id != known.id or body.revision < known.revision:
-            what = "another keyring" if body.id != known.id else "an older copy"
-            problem = f"{what} was put in its place, which may undo revocations"
-            raise ConfigError([Problem(problem, "", "restart the server to accept it", str(self._file.path))])
-        return loaded
 
     def _adopt(self, loaded: Loaded) -> None:
         known = self._known
@@ -249,6 +252,12 @@ class FileKeyring(Keyring):
         except StoreBusy:
             return  # the next look tells
         self._told = revision
+
+
+def _is_spent(entry: Entry, now: float) -> bool:
+    """Tell whether nothing is lost with a key. One that is revoked stays, so that it cannot come back."""
+    over = entry.expires is not None and entry.expires <= now
+    return over and entry.purpose == SEAL and not entry.private and entry.state != "revoked"
 
 
 def _changed(entry: Entry, state: State | None, expires: float | None) -> Entry:

@@ -28,12 +28,13 @@ def read(path: Path) -> Document | None:
 
 
 class KeyringFile:
-    """A keyring with its master key. Everything here blocks: call it in a native thread."""
+    """A keyring with its master key. Everything here blocks: call it in a native thread, one call at a time."""
 
     def __init__(self, path: Path, master: bytes) -> None:
         """Touch nothing yet."""
         self.path = path
         self._master = master
+        self._last: Body | None = None  # as it was read or written last: nothing older is taken, nor built upon
 
     def load(self) -> Loaded:
         """Read and open everything; raises ConfigError."""
@@ -42,7 +43,19 @@ class KeyringFile:
         except FileNotFoundError:
             raise ConfigError([Problem("the keyring does not exist", file=str(self.path))]) from None
         loaded = parse(found.data, self.path)
-        return Loaded(loaded, loaded.keys(loaded.unlock(self._master)), found.stamp)
+        safe = loaded.unlock(self._master)
+        self._judge(loaded.body)
+        self._last = loaded.body
+        return Loaded(loaded, loaded.keys(safe), found.stamp)
+
+    def _judge(self, body: Body) -> None:
+        """Refuse what was put in the keyring's place. An old copy's number grows too, once it is written to."""
+        known = self._last
+        if known is None or (body.id == known.id and body.revision >= known.revision and known.revoked <= body.revoked):
+            return
+        what = "another keyring" if body.id != known.id else "an older copy"
+        problem = f"{what} was put in its place, which may undo revocations"
+        raise ConfigError([Problem(problem, "", "restart the server to accept it", str(self.path))])
 
     def create(self) -> bool:
         """Write an empty keyring unless there is one; tell whether it was written. Raises StoreBusy."""
@@ -68,6 +81,9 @@ class KeyringFile:
     def _write(self, body: Body) -> Loaded:
         safe = make_safe(self._master, body.salt)
         data = render(body, safe)
+        if len(data) > disk.MAX_FILE:  # nobody could read it
+            raise ValueError(f"a keyring has at most {disk.MAX_FILE} bytes")
         stamp = disk.replace(self.path, data)
         written = parse(data, self.path)
+        self._last = written.body
         return Loaded(written, written.keys(safe), stamp)

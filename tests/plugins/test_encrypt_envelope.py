@@ -203,6 +203,31 @@ def test_an_envelope_with_more_inside_than_allowed_is_refused(inside):
         open_envelope(sealed, "warehouse", bytes(PRIVATE))
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [
+        b"", b"nope", b"\xff", b"[" * 100_000, b'{"data":' + b"[" * 600 + b"]" * 600 + b"}", b'{"data":1e999}',
+        b'{"data":NaN}', b'{"data":"\\ud800"}', b'{"data":1,"data":2}', b'{"data":1,"data_base64":"AA=="}',
+        b'{"data_base64":5}', b'{"data_base64":"?"}', b'{"datacontenttype":5}', b'{"datacontenttype":{"a":1}}',
+        b'{"datacontenttype":"a/b\\r\\nX: y"}', b'{"dataschema":"no uri"}', b'{"signature":[1]}',
+        b'{"signaturekey":1.5}',
+    ],
+)  # fmt: skip
+def test_what_no_producer_may_send_in_plain_does_not_come_out_of_an_envelope_either(inside):
+    """A sealed box has no sender: whoever knows the reader's public key can seal anything."""
+    sealed = seal(event(), inside, new_content_key(RECIPIENTS))
+    with pytest.raises(EnvelopeError, match="holds what none") as caught:
+        open_envelope(sealed, "warehouse", bytes(PRIVATE))
+    assert caught.value.reason == "altered"
+
+
+def test_data_of_any_depth_that_a_server_takes_opens_again():
+    deep = []
+    for _ in range(511):
+        deep = [deep]
+    assert open_envelope(sealed_of(event(data=deep)), "warehouse", bytes(PRIVATE)).data == deep
+
+
 def test_secrets_stay_out_of_reprs():
     shown = repr([RECIPIENTS, new_content_key(RECIPIENTS), ContentKey(SHARED, [])])
     assert "warehouse" in shown

@@ -5,7 +5,7 @@ import math
 import pytest
 from crypto_api import NOW, b64, make_key, raw
 
-from eventstream import Problem, StoreBusy
+from eventstream import Event, Problem, StoreBusy
 from eventstream_plugins.crypto import CryptoRoute
 from eventstream_plugins.points import public_of
 
@@ -110,6 +110,51 @@ def test_an_expired_key_does_not_come_back(make_api):
     assert found == (422, "this key expired at 2027-01-15T08:01:00Z", "/public_key")
 
 
+def test_expired_readers_make_room(make_api):
+    """A page that registers a key at each load is never locked out."""
+    api = make_api(keyring=True, register=["readers"], keys_per_owner=2)
+    seen = set()
+    for load in range(6):
+        api.now = NOW + load * 100
+        public = public_of("curve25519", bytes([load + 1]) * 32)
+        seen.add(api.ask("register_key", owner="readers", public_key=public, expires=60)["kid"])
+        assert len(api.services.keys.all()) <= 2
+    assert len(seen) == 6
+
+
+def test_an_expired_reader_may_come_back_under_another_id(make_api):
+    api = make_api(keyring=True, register=["readers"])
+    first = api.ask("register_key", owner="readers", public_key=PUBLIC, expires=60)
+    api.now = NOW + 120
+    second = api.ask("register_key", owner="readers", public_key=PUBLIC, expires=60)
+    assert first["kid"] != second["kid"]
+    assert [key.kid for key in api.services.keys.all()] == [second["kid"]]
+
+
+def test_one_key_that_two_workers_take_at_once_is_one_key(make_api, tmp_path):
+    first, second = (make_api(keyring="same", register=["readers"]) for _ in range(2))
+    second.services.keyring.close()  # its watcher: it has not seen what the other one did
+    found = first.ask("register_key", owner="readers", public_key=PUBLIC)
+    assert second.services.keys.all() == ()
+    assert second.ask("register_key", owner="readers", public_key=PUBLIC) == found
+
+
+def test_a_key_that_is_kept_for_this_route_is_no_readers(make_api):
+    api = make_api(keyring=True, keep=["us"], register=["us"])
+    kept = api.ask("generate_key", kind="curve25519", keep={"owner": "us"})
+    found = api.refused("register_key", owner="us", public_key=kept["public_key"])
+    assert found == (422, "this key is here already, for something else", "/public_key")
+
+
+def test_no_owner_takes_the_id_of_a_fixed_key(make_api):
+    """The id would name the newcomer's keys from then on."""
+    fixed = make_key("shop-2", "ed25519", owner="shop")
+    api = make_api(keys=[fixed], keyring=True, keep=["*"])
+    found = api.refused("generate_key", kind="secret", keep={"owner": "shop-2"})
+    assert found == (422, "the keyring takes no such key", "/keep/owner")
+    assert api.services.keys.find("shop-2") == fixed
+
+
 def test_a_key_has_one_owner(make_api):
     api = make_api(keyring=True, register=["*"])
     api.ask("register_key", owner="readers", public_key=PUBLIC)
@@ -139,6 +184,26 @@ def test_the_keys_of_one_owner_are_bounded(make_api):
     assert api.refused("register_key", owner="us", public_key=PUBLIC) == (*refusal, "/owner")
 
 
+def test_they_are_bounded_also_when_two_workers_add_at_once(make_api):
+    first, second = (make_api(keyring="same", keep=["us"], keys_per_owner=1) for _ in range(2))
+    second.services.keyring.close()  # its watcher: it has not seen what the other one did
+    first.ask("generate_key", kind="secret", keep={"owner": "us"})
+    found = second.refused("generate_key", kind="secret", keep={"owner": "us"})
+    assert found == (422, "the keyring takes no such key", "/keep/owner")
+
+
+def test_no_more_readers_register_than_encrypt_seals_to(make_api, run_steps):
+    """With the defaults of both: one reader more would have refused every event."""
+    api = make_api(keyring=True, register=["readers"])
+    public = (public_of("curve25519", bytes([number + 1]) * 32) for number in range(40))
+    answers = api.send([{"operation": "register_key", "owner": "readers", "public_key": b64(one)} for one in public])
+    refused = [one["problem"]["status"] for one in answers["results"] if "problem" in one]
+    assert set(refused) == {403}
+    run_steps.services.keys, run_steps.services.clock = api.services.keys, lambda: NOW
+    sealed = run_steps([{"encrypt": {"to": ["readers"]}}], Event(id="1", source="/s", type="t", data=1))
+    assert len(sealed.data["recipients"]) + len(refused) == 40
+
+
 def test_an_owner_with_the_name_of_a_key_is_refused(make_api):
     api = make_api(keyring=True, keep=["*"])
     kid = api.ask("generate_key", kind="secret", keep={"owner": "us"})["kid"]
@@ -149,7 +214,7 @@ def test_an_owner_with_the_name_of_a_key_is_refused(make_api):
 def test_a_keyring_in_trouble_is_503(make_api):
     api = make_api(keyring=True, keep=["us"])
 
-    def fail(key):
+    def fail(key, most):
         raise StoreBusy("the disk is full")
 
     api.services.keyring.add = fail

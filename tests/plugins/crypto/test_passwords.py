@@ -155,6 +155,54 @@ def test_a_process_that_the_system_ends_is_a_503_and_replaced(api):
     assert gone(pid)
 
 
+def test_a_hash_that_is_under_way_when_the_route_closes_is_a_503(api):
+    outcome = []
+
+    def ask():
+        with pytest.raises(Reject) as caught:
+            api.ask("password_hash", password="x")
+        outcome.append(caught.value.status)
+
+    api.ask("password_verify", password="x", hash=CHEAP)
+    hasher, sent = api.route._hashers._all[0], threading.Event()
+    hasher._lines = Told(hasher._lines, sent)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert sent.wait(10)
+    api.route.close()
+    thread.join(10)
+    assert outcome == [503]
+
+
+class Told:
+    """A socket's lines; tells when a job has been sent."""
+
+    def __init__(self, lines, sent):
+        self._lines, self._sent = lines, sent
+
+    def flush(self):
+        self._lines.flush()
+        self._sent.set()
+
+    def __getattr__(self, name):
+        return getattr(self._lines, name)
+
+
+def test_a_job_that_is_given_up_leaves_no_answer_to_the_next(api, monkeypatch):
+    api.ask("password_verify", password="x", hash=CHEAP)
+    (pid,) = pids(api)
+    hasher = api.route._hashers._all[0]
+    monkeypatch.setattr(hasher, "ask", give_up)
+    with pytest.raises(KeyboardInterrupt):
+        api.ask("password_verify", password="x", hash=CHEAP)
+    assert gone(pid)
+    assert pids(api) == []
+
+
+def give_up(job):
+    raise KeyboardInterrupt
+
+
 def test_a_process_without_memory_says_so(api):
     api.ask("password_verify", password="x", hash=CHEAP)
     (pid,) = pids(api)

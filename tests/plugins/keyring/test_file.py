@@ -17,9 +17,11 @@ from eventstream.testing.deadline import wait_until
 from eventstream.testing.keyring_contract import PUBLIC, SEED, make_key
 from eventstream_plugins.keyring import disk, document
 from eventstream_plugins.keyring.master import write_master
+from eventstream_plugins.points import public_of
 
 SECRET = KEY.private.decode()
 OTHER = make_key("till-1", owner="till")
+READER = public_of("curve25519", b"r" * 32)
 
 
 def refusal(folder, **options):
@@ -331,6 +333,79 @@ def test_an_older_copy_does_not_undo_a_revocation(tmp_path, follower, path, capl
     opened(tmp_path).close()  # another process makes an empty one
     assert follower.look()["shop-1"].state == "revoked"
     assert "another keyring was put in its place" in caplog.text
+
+
+def test_an_older_copy_is_not_built_upon(tmp_path, follower, path, caplog):
+    """A client that registers a key must not be the one who brings a revoked one back."""
+    older = path.read_bytes()
+    follower.ring.change("shop-1", state="revoked")
+    newer = path.read_bytes()
+    path.write_bytes(older)
+    with pytest.raises(StoreBusy, match="an older copy was put in its place"):
+        follower.ring.add(make_key("new"))
+    assert path.read_bytes() == older
+    assert follower.look()["shop-1"].state == "revoked"
+    other = opened(tmp_path)  # a command, which knows nothing of it
+    for number in range(3):
+        other.add(make_key(f"more-{number}"))
+    other.close()
+    assert follower.look()["shop-1"].state == "revoked"
+    path.write_bytes(newer)
+    assert "can be read again" not in caplog.text
+    follower.look()
+    assert "can be read again" in caplog.text
+
+
+@pytest.mark.parametrize("state", ["active", "revoked"])
+def test_expired_readers_keys_go_when_another_comes_and_nothing_else_does(tmp_path, state):
+    prepare(tmp_path)
+    ring = opened(tmp_path)
+    ring._services.clock = lambda: 1000.0
+    kinds = {
+        "reader": {"kind": "curve25519", "public": READER, "private": b"", "purpose": "seal", "state": state},
+        "producer": {"kind": "ed25519", "public": PUBLIC, "private": b"", "purpose": "verify"},
+        "ops": {"kind": "api-key", "public": bytes(32), "private": b"", "purpose": "api"},
+        "ours": {"purpose": "seal"},
+    }
+    for kid, fields in kinds.items():
+        ring.add(make_key(kid, owner=kid, expires=1100.0, **fields))
+    ring._services.clock = lambda: 1159.0
+    ring.add(make_key("early"))
+    assert names(ring) == {*kinds, "early"}
+    ring._services.clock = lambda: 1160.0
+    ring.add(make_key("late"))
+    assert names(ring) == {*kinds, "early", "late"} - ({"reader"} if state == "active" else set())
+    ring.close()
+
+
+def test_what_nobody_could_read_is_not_written(follower, path, monkeypatch):
+    monkeypatch.setattr(disk, "MAX_FILE", path.stat().st_size + 100)
+    with pytest.raises(ValueError, match="a keyring has at most"):
+        follower.ring.add(make_key("new"))
+    assert "shop-1" in follower.look()
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path, follower, path):
+    """Root gives the lock away: through a link that would be somebody else's file."""
+    target, lock = tmp_path / "shadow", Path(f"{path}.lock")
+    target.write_text("root's own")
+    lock.unlink()
+    lock.symlink_to(target)
+    with pytest.raises(StoreBusy, match="cannot write keyring"):
+        follower.ring.add(make_key("new"))
+    lock.unlink()
+    lock.symlink_to(tmp_path / "absent")
+    with pytest.raises(StoreBusy, match="cannot write keyring"):
+        follower.ring.add(make_key("new"))
+    assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_gives_no_lock_away_that_it_did_not_make(follower, path):
+    lock = Path(f"{path}.lock")
+    os.chown(path.parent, 65534, 65534)
+    follower.ring.add(make_key("new"))
+    assert lock.stat().st_uid == 0
 
 
 def test_what_cannot_be_written_changes_nothing(follower, path):
