@@ -138,7 +138,7 @@ class Sse(Output):
             filter = parse_filter(request.query)
         except FilterError as error:
             raise Reject(str(error), status=400, reason="filter") from None
-        self.delivery.admit(request.identity, filter)
+        self.delivery.admit(request.identity, filter, request.client)
         lag = _lag(request)
         start = self._start(request)
         take = partial(self._take, filter, format, start, lag, request.identity)

@@ -15,6 +15,7 @@ class Authenticator(Component):
 
     challenge: ClassVar[str] = ""  # for WWW-Authenticate, e.g. `Bearer`; empty: this credential cannot be asked for
     scheme: ClassVar[Mapping[str, Any]] = {}  # an OpenAPI security scheme
+    ambient: ClassVar[bool] = False  # browsers send it on their own (a client certificate): not asked where `foreign`
 
     def authenticate(self, request: Request) -> Identity | None:
         """Return who asks, or None when the request carries no credential of this kind.

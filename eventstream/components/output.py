@@ -168,8 +168,11 @@ class Delivery(Services, Protocol):
     hub: Hub
     draining: bool
 
-    def admit(self, identity: Identity | None, filter: Filter) -> None:
-        """Raise Reject 401 or 403, which names what is refused, unless `identity` may subscribe to all of `filter`."""
+    def admit(self, identity: Identity | None, filter: Filter, client: str = "") -> None:
+        """Raise Reject 401 or 403, which names what is refused, unless `identity` may subscribe to all of `filter`.
+
+        `client` is the address that the log is told.
+        """
 
     def start(self, place: str | None, *, lenient: bool = False) -> Start:
         """Resolve `earliest`, `latest`, a cursor's text or None (latest) to a place.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from eventstream.components.identity import Identity
 
 Outcome = Event | Reject | Drop
+PAUSE_AFTER = 0.002  # seconds of a batch
+
+
+def _go_on() -> None:
+    """Let nobody run: there is nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Request:
     proxied: bool = False  # the peer is one of `server.proxies`: its headers about the client are believed
     identity: Identity | None = None  # who asks, as an authenticator knows it; None: nobody we know
     target: str = ""  # path and query as received, percent-encoded
+    foreign: bool = False  # a page of another origin asks: what browsers send on their own tells nothing of who
     used: set[str] = field(default_factory=set, compare=False)  # what was claimed for it, by whichever pipeline
 
 
@@ -50,6 +57,7 @@ class Context:
     headers: dict[str, str] = field(default_factory=dict)  # sent with the reply, whatever it is
     undo: list[Callable[[], None]] = field(default_factory=list)  # run when an atomic batch is refused
     atomic: bool = True  # one refused event refuses the whole batch
+    pause: Callable[[], None] = _go_on  # lets others run; call it every 2 ms or so of a batch
 
 
 class Step(Component):
@@ -73,13 +81,17 @@ class Step(Component):
 
         Override it where a batch is cheaper than its parts; the outcome must be the same.
         """
-        process = self.process
+        process, clock = self.process, time.monotonic
         outcomes: list[Any] = []
+        due = clock() + PAUSE_AFTER
         for event in events:
             try:
                 outcomes.append(process(event, context))
             except (Reject, Drop) as end:
                 outcomes.append(end)
+            if clock() > due:
+                context.pause()
+                due = clock() + PAUSE_AFTER
         return outcomes
 
     def claims(self, request: Request) -> bool:

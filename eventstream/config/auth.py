@@ -91,8 +91,11 @@ def _read_entry(draft: Draft, entry: Any, path: Path) -> Granted | None:
     ]
     if not grants and draft.faults == faults:
         draft.error(path, "this grant gives no right", f"rights: {', '.join(RIGHTS)}")
-    if ANONYMOUS in to and any(grant.right == "admin" for grant in grants):
-        draft.error((*path, "admin"), "nobody unknown may administer", "name identities in `to`", key=True)
+    if any(grant.right == "admin" for grant in grants):
+        if ANONYMOUS in to:
+            draft.error((*path, "admin"), "nobody unknown may administer", "name identities in `to`", key=True)
+        elif "*" in to:
+            draft.warn((*path, "admin"), "everybody who is known may administer", "name identities in `to`", key=True)
     return Granted(to, tuple(grants)) if draft.faults == faults else None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from eventstream.events.event import ATTRIBUTE_NAME, RESERVED_NAMES, RESERVED_TYPE_PREFIX
@@ -116,8 +118,14 @@ def is_timestamp(text: str) -> bool:
 
 def timestamp(seconds: float) -> str:
     """Return Unix seconds as RFC 3339 in UTC, to the millisecond."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole = math.floor(seconds)
+    second, milliseconds = divmod(whole * 1000 + round((seconds - whole) * 1e6) // 1000, 1000)
+    return f"{_second(second)}.{milliseconds:03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 def json_type(value: Any) -> str:

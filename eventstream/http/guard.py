@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from eventstream.config.model import Server
@@ -40,11 +40,13 @@ class Guard:
 
     def check_origin(self, origin: str | None, host: str | None, path: str) -> None:
         """Refuse a page of an origin that is not allowed; a page of our own host always is."""
-        if origin is None or self.allows(origin, path):
-            return
-        if host and origin.partition("://")[2].lower() == host.lower():
+        if origin is None or self.allows(origin, path) or _is_own(origin, host):
             return
         raise Reject("pages of this origin may not use this server", status=403, reason="origin", private=origin[:200])
+
+    def foreign(self, origin: str | None, host: str | None) -> bool:
+        """Tell whether a page of another origin asks, and may not do so as its user (`cors.credentials`)."""
+        return origin is not None and not self._cors.credentials and not _is_own(origin, host)
 
     def allows(self, origin: str, path: str) -> bool:
         """Tell whether `cors` lets this origin use this path."""
@@ -71,10 +73,17 @@ class Guard:
         return answer
 
     def client(self, peer: str, headers: Mapping[str, str]) -> str:
-        """Return the client's address: the peer, or the right-most hop that is no trusted proxy."""
+        """Return the client's address: the peer, or the right-most hop that is no trusted proxy.
+
+        A proxy writes one of two headers and passes the other on as it came: where they differ, none is believed.
+        """
         if not self.proxied(peer):
             return peer
-        for hop in reversed(_hops(headers)):
+        found = {self._client_of(hops, peer) for hops in _hops(headers)}
+        return found.pop() if len(found) == 1 else peer
+
+    def _client_of(self, hops: Sequence[str], peer: str) -> str:
+        for hop in reversed(hops):
             if not _is_address(hop):
                 return peer
             if not self.proxied(hop):
@@ -92,13 +101,18 @@ class Guard:
         return any(parsed in network for network in self._proxies)
 
 
-def _hops(headers: Mapping[str, str]) -> list[str]:
-    """Return the addresses of Forwarded (RFC 7239) or X-Forwarded-For, left to right."""
-    forwarded = headers.get("forwarded")
+def _is_own(origin: str, host: str | None) -> bool:
+    return bool(host) and origin.partition("://")[2].lower() == str(host).lower()
+
+
+def _hops(headers: Mapping[str, str]) -> Iterator[list[str]]:
+    """Yield the addresses of Forwarded (RFC 7239) and of X-Forwarded-For, each left to right."""
+    forwarded, plain = headers.get("forwarded"), headers.get("x-forwarded-for")
     if forwarded is not None:
         found = re.findall(r'(?:^|[;,\s])for="?(\[[^\]]*\]|[^;,"\s:]+)', forwarded, re.IGNORECASE)
-        return [hop.strip("[]") for hop in found]
-    return [hop.strip().strip("[]") for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+        yield [hop.strip("[]") for hop in found]
+    if plain is not None:
+        yield [hop.strip().strip("[]") for hop in plain.split(",") if hop.strip()]
 
 
 @lru_cache(maxsize=1024)

@@ -21,13 +21,13 @@ def history(node: Node, request: Request) -> Response:
         wanted = parse_filter(request.query)
     except FilterError as error:
         raise Reject(str(error), status=400, reason="filter") from None
-    node.admit(request.identity, wanted)
+    node.admit(request.identity, wanted, request.client)
     limit = _limit(request)
     wait = _wait(request)
     start = node.start(_one(request, "after") or "earliest")
-    page = node.wait_page(wanted, start.offset, limit, wait)
+    page = node.wait_page(wanted, start.offset, limit, wait, request.identity)
     if wait:
-        node.admit(request.identity, wanted)  # the credential may have ended meanwhile
+        node.admit(request.identity, wanted, request.client)  # the credential may have ended meanwhile
     body = [
         b'{"events":[', b",".join(record.json for record in page.records), b'],"next":',
         strict_json.encode(node.cursor(max(page.next, page.trimmed))),

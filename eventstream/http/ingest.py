@@ -29,7 +29,8 @@ def ingest(node: Node, request: Request) -> Response:
     decoded = _decode(node, request)
     key = idempotency_key(request.headers)
     items, keyed = _with_key(decoded.items, key_of(request.identity, key))
-    partial = _PARTIAL.search(request.headers.get("prefer", "")) is not None
+    prefer = request.headers.get("prefer")
+    partial = prefer is not None and _PARTIAL.search(prefer) is not None
     published = node.ingest(Submission(items, decoded.form, request, request.client, not partial, request.identity))
     if decoded.form is Form.BATCH:
         response = _answer_batch(published, partial=partial)
@@ -114,9 +115,13 @@ def _answer_batch(published: Published, *, partial: bool) -> Response:
 
 def _status(results: Sequence[Result]) -> int:
     """201 when anything new has its place, 202 when something was taken without one, else 200."""
-    if any(isinstance(result, Stored) and not result.duplicate for result in results):
-        return 201
-    return 202 if any(isinstance(result, Sent) for result in results) else 200
+    status = 200
+    for result in results:
+        if isinstance(result, Sent):
+            status = 202
+        elif isinstance(result, Stored) and not result.duplicate:
+            return 201
+    return status
 
 
 def receipt(result: Stored | Sent) -> dict[str, Any]:

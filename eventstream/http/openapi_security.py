@@ -40,7 +40,7 @@ def _anybody(node: Node, path: str, method: str) -> bool:
     right = _right(node, path, method)
     if right is None or node.access is None or node.access.grants(None, right):
         return True
-    return right == "publish" and any(step.step.identifies for spec in node.settings.pipelines for step in spec.steps)
+    return right == "publish" and node.identifies
 
 
 def _right(node: Node, path: str, method: str) -> Right | None:

@@ -67,8 +67,20 @@ def frames(
     yield format.goodbye(jittered_retry(), reason)
 
 
-def wait_page(store: Store, growth: Growth, filter: Filter, after: int, limit: int, wait: float) -> Page:
-    """Return the next page with a match, waiting up to `wait` seconds for one, or the first that tells of a gap."""
+def wait_page(
+    store: Store,
+    growth: Growth,
+    filter: Filter,
+    after: int,
+    limit: int,
+    wait: float,
+    *,
+    ended: Callable[[], str | None] = lambda: None,
+) -> Page:
+    """Return the next page with a match, waiting up to `wait` seconds for one, or the first that tells of a gap.
+
+    Once `ended` gives a reason nothing more is read.
+    """
     deadline = time.monotonic() + wait
     place = after
     while True:
@@ -78,3 +90,5 @@ def wait_page(store: Store, growth: Growth, filter: Filter, after: int, limit: i
         place = page.next
         if page.next >= page.head:
             growth.wait(page.head, min(1.0, max(0.0, deadline - time.monotonic())))
+        if ended() is not None:
+            return page

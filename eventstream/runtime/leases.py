@@ -33,6 +33,7 @@ class Leases:
         self._by_credential: dict[str, set[Sink]] = {}
         self._expiries: list[tuple[float, int, Sink]] = []  # a heap; those that have left stay until they are many
         self._number = count()
+        self._revision = access.revision if access is not None else 0  # of the keys, as the heap knows them
         self._revoked: deque[str] = deque()
         self._reasons: dict[Sink, Ended] = {}
 
@@ -41,10 +42,19 @@ class Leases:
         self._identities[sink] = identity
         for credential in credentials_of(identity):
             self._by_credential.setdefault(credential, set()).add(sink)
-        if identity.expires < math.inf:
-            heapq.heappush(self._expiries, (identity.expires, next(self._number), sink))
+        self._note_expiry(sink, identity)
         if self._access is not None and self._access.ended(identity) == "revoked":  # since it was asked for
             self._revoked.append(credentials_of(identity)[0])
+
+    def _note_expiry(self, sink: Sink, identity: Identity) -> None:
+        expires = self._access.expires(identity) if self._access is not None else math.inf
+        if expires < math.inf:
+            heapq.heappush(self._expiries, (expires, next(self._number), sink))
+
+    def _note_expiries(self) -> None:
+        self._expiries = []
+        for sink, identity in self._identities.items():
+            self._note_expiry(sink, identity)
 
     def admit(self, sink: Sink, filter: Filter) -> None:
         """Raise Reject unless the stream's identity may subscribe to all of `filter`, whatever its output asked."""
@@ -65,8 +75,7 @@ class Leases:
                 if not sinks:
                     self._by_credential.pop(credential, None)
             if len(self._expiries) > 2 * len(self._identities) + SLACK:
-                self._expiries = [one for one in self._expiries if one[2] in self._identities]
-                heapq.heapify(self._expiries)
+                self._note_expiries()
         if self._audit is not None:
             self._audit.note("left", identity, output=sink.output, reason=reason)
 
@@ -83,6 +92,9 @@ class Leases:
         ended: dict[Sink, Ended] = {}
         while self._revoked:
             ended |= dict.fromkeys(self._by_credential.get(self._revoked.popleft(), ()), "revoked")
+        if self._access is not None and self._access.revision != self._revision:
+            self._revision = self._access.revision
+            self._note_expiries()
         now = self._now()
         while self._expiries and self._expiries[0][0] <= now:
             _, _, sink = heapq.heappop(self._expiries)

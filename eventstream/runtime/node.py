@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Protocol
 
 import pluggy
@@ -89,7 +90,9 @@ class Node:
             limits = settings.server.limits
             self.audit = Audit(audit, settings.server.audit.rate) if settings.server.audit is not None else None
             revoked = Revocations(self.ledger, self.now)
-            self.access = None if settings.auth is None else Access(settings.auth, revoked, self.now, self.refused)
+            self.access = (
+                None if settings.auth is None else Access(settings.auth, revoked, self.now, self.refused, self.keys)
+            )
             watched = self.access is not None or self.audit is not None
             self.hub = Hub(
                 self.store, platform, metrics, cursor=self.places.text, capacity=limits.subscribers,
@@ -99,7 +102,9 @@ class Node:
                 revoked.watch(self.hub.revoke)
             self.replay = Replay(self.hub, platform)
             pipelines = [Pipeline(spec, metrics) for spec in settings.pipelines]
-            self._publisher = Publisher(pipelines, self.store, manager, metrics, queue=limits.queue, access=self.access)
+            self._publisher = Publisher(
+                pipelines, self.store, manager, metrics, queue=limits.queue, access=self.access, pause=self.pause
+            )
             for component in self._components():
                 self._open(component, closing)
             self.store.watch(self._grown, lambda payload: self.hub.announce(unpack(payload)))
@@ -129,10 +134,20 @@ class Node:
 
     # -- Delivery ------------------------------------------------------------------------------
 
-    def admit(self, identity: Identity | None, filter: Filter) -> None:
+    @property
+    def identifies(self) -> bool:
+        """Whether a signature may tell who publishes."""
+        return any(placed.step.identifies for spec in self.settings.pipelines for placed in spec.steps)
+
+    def enter(self, identity: Identity | None, client: str) -> None:
+        """Raise Reject for who may neither publish nor subscribe to anything."""
+        if self.access is not None and not self.identifies:
+            self.access.enter(identity, client)
+
+    def admit(self, identity: Identity | None, filter: Filter, client: str = "") -> None:
         """Raise Reject unless `identity` may subscribe to all of `filter`."""
         if self.access is not None:
-            self.access.admit(identity, filter)
+            self.access.admit(identity, filter, client)
 
     def start(self, place: str | None, *, lenient: bool = False) -> Start:
         """Resolve a place; see `eventstream.components.output.Delivery`."""
@@ -155,18 +170,21 @@ class Node:
         """Yield frames until the node drains, or the identity counts no more."""
         self.admit(identity, filter)
 
-        def ended() -> str | None:
-            if self.draining:
-                return ""
-            return self.access.ended(identity) if self.access is not None and identity is not None else None
-
         return follow.frames(
-            self.store, self.growth, filter, format, start, cursor=self.cursor, heartbeat=heartbeat, ended=ended
+            self.store, self.growth, filter, format, start,
+            cursor=self.cursor, heartbeat=heartbeat, ended=partial(self._ended, identity),
+        )  # fmt: skip
+
+    def wait_page(self, filter: Filter, after: int, limit: int, wait: float, identity: Identity | None = None) -> Page:
+        """Return the next page with a match, waiting for one: up to `wait` seconds, while `follow` would go on."""
+        return follow.wait_page(
+            self.store, self.growth, filter, after, limit, wait, ended=partial(self._ended, identity)
         )
 
-    def wait_page(self, filter: Filter, after: int, limit: int, wait: float) -> Page:
-        """Return the next page with a match, waiting up to `wait` seconds for one."""
-        return follow.wait_page(self.store, self.growth, filter, after, limit, 0.0 if self.draining else wait)
+    def _ended(self, identity: Identity | None) -> str | None:
+        if self.draining:
+            return ""
+        return self.access.ended(identity) if self.access is not None and identity is not None else None
 
     def publish(self, submission: Submission) -> list[Result]:
         """Run events through their pipelines; one result each, in order."""

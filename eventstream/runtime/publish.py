@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
@@ -43,6 +43,14 @@ class Published:
             for i, result in enumerate(self.results)
             if isinstance(result, Reject) and result is not UNPUBLISHED
         ]
+
+    @property
+    def spoiled(self) -> bool:
+        """Whether there is a refusal."""
+        for result in self.results:  # noqa: SIM110  # every request asks thrice, and `any` takes four times as long
+            if isinstance(result, Reject) and result is not UNPUBLISHED:
+                return True
+        return False
 
     def take_back(self) -> None:
         """Promise nothing beside a refusal, but what had been stored before."""
@@ -86,13 +94,18 @@ class Publisher:
         *,
         queue: int,
         access: Access | None = None,
+        pause: Callable[[], None] = lambda: None,
     ) -> None:
-        """At most `queue` requests wait for their commit; more are told 503. Without `access` everybody may publish."""
+        """At most `queue` requests wait for their commit; more are told 503. Without `access` everybody may publish.
+
+        `pause` lets others run during a long batch.
+        """
         self._pipelines = pipelines
         self._store = store
         self._metrics = metrics
         self._queue = queue
         self._access = access
+        self._pause = pause
         self._waiting = 0
         self._hook = manager.hook
         steps = [placed.step for pipeline in pipelines for placed in pipeline.steps]
@@ -108,13 +121,13 @@ class Publisher:
         outcomes: dict[int, tuple[Event, Pipeline]] = {}
         try:
             for share in passes:
-                if atomic and published.refused:
+                if atomic and published.spoiled:
                     break
                 self._run(share, published, outcomes)
             payloads = _pack_ephemeral(outcomes, published)
-            if not (atomic and published.refused):
+            if not (atomic and published.spoiled):
                 self._append(items, outcomes, published, atomic=atomic)
-            if atomic and published.refused:
+            if atomic and published.spoiled:
                 _undo(passes)
                 published.take_back()
                 return published
@@ -170,7 +183,7 @@ class Publisher:
             if share is None:
                 context = Context(
                     pipeline.name, submission.request, submission.form, submission.client,
-                    identity=submission.identity, atomic=submission.atomic,
+                    identity=submission.identity, atomic=submission.atomic, pause=self._pause,
                 )  # fmt: skip
                 share = passes[pipeline.name] = _Pass(pipeline, context, [], [])
             share.positions.append(position)
@@ -191,8 +204,8 @@ class Publisher:
         )
         published.headers.update(share.context.headers)
         published.contexts.append(share.context)
-        if share.doubtful:
-            results = self._judge_signed(share, results)
+        if self._access is not None and (share.doubtful or share.context.key is not None):
+            results = self._judge_signed(self._access, share, results)
         for position, before, outcome in zip(share.positions, share.events, results, strict=True):
             if isinstance(outcome, Event):
                 outcomes[position] = (outcome, share.pipeline)
@@ -202,16 +215,21 @@ class Publisher:
                 self._metrics.dropped(outcome.reason)
                 published.results[position] = Sent(before.id, before.source)
 
-    def _judge_signed(self, share: _Pass, results: Sequence[Outcome]) -> list[Outcome]:
-        """Refuse what neither the request's identity nor the verified key's owner may publish."""
+    def _judge_signed(self, access: Access, share: _Pass, results: Sequence[Outcome]) -> list[Outcome]:
+        """Refuse what neither the request's identity nor the verified key's owner may publish.
+
+        A signature by whoever is revoked spoils what the request's identity may.
+        """
         context = share.context
-        judge = None
-        if context.key is not None and self._access is not None:
+        spoiled = judge = None
+        if context.key is not None:
             credentials = (f"key:{context.kid}",) if context.kid is not None else ()
-            judge = self._access.publisher(Identity(context.key, "signature", credentials))
+            signer = Identity(context.key, "signature", credentials)
+            spoiled = access.unfit(signer)
+            judge = access.publisher(signer) if share.doubtful else None
         judged: list[Outcome] = []
         for position, event, outcome in zip(share.positions, share.events, results, strict=True):
-            refusal = share.doubtful.get(position)
+            refusal = spoiled or share.doubtful.get(position)
             if refusal is not None and judge is not None:
                 refusal = judge(event)
             judged.append(outcome if refusal is None or isinstance(outcome, Reject) else refusal)
@@ -259,7 +277,7 @@ class Publisher:
                 published.results[position] = Stored(
                     entry.id, entry.source, str(receipt.cursor), self._store.durability, receipt.duplicate
                 )
-        if not (atomic and published.refused):
+        if not (atomic and published.spoiled):
             self._metrics.stored(len(entries) - repeated, repeated, time.perf_counter() - began)
 
 

@@ -7,10 +7,13 @@ timing allows it. All others go through gunicorn's parser and writer, request by
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 import gevent.event
@@ -18,16 +21,17 @@ from gunicorn import http as gunicorn_http
 from gunicorn.http import errors as parse_errors
 
 from eventstream.config.model import Timeouts
-from eventstream.http.message import ADMIN, HANDOFF
+from eventstream.http.exchange import ADMIN, Facts, facts_of
 from eventstream.server.errors import write_problem
-from eventstream.server.handoff import Body, GivenAway, Slot, hand_over
+from eventstream.server.handoff import Body, GivenAway, hand_over
 from eventstream.server.http1 import MAX_HEAD, Head, parse_head
-from eventstream.server.reply import Reply
+from eventstream.server.reply import head_of
 from eventstream.server.wsgi import App
 from eventstream.telemetry.log import get_logger
 
 log = get_logger("conversation")
 
+READ = 1  # libev's number for it
 READ_BYTES = 65536
 UNDER_WAY = 0.1  # seconds given, while draining, to a request that was sent before we said that we close
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -38,21 +42,40 @@ class _Ended(Exception):  # a turn of events, not an error
     """The connection has served its last request."""
 
 
+class Idle(NamedTuple):
+    """A client we wait for."""
+
+    used: bool  # it has sent a request before
+    until: float  # on the clock of `time.monotonic`
+
+
 @dataclass
 class Desk:
     """What all conversations of one worker share."""
 
     app: App
     cfg: Any  # gunicorn's settings
-    environ: dict[str, Any]  # what WSGI is told with every request
     unusual: Callable[[Any, Any, Any, Any], None]  # gunicorn's own way to serve: (listener, request, client, peer)
     stopping: gevent.event.Event
-    idle: dict[Any, bool] = field(default_factory=dict)  # clients without a request under way -> had one before
+    idle: dict[Any, Idle] = field(default_factory=dict)  # clients without a request under way
 
     @property
     def timeouts(self) -> Timeouts:
         """How long a peer may take."""
         return self.app.node.settings.server.timeouts
+
+    def end_overdue(self) -> None:
+        """End the connections that have been idle for too long. One sweep costs less than a timer for each."""
+        now = time.monotonic()
+        for client, idle in list(self.idle.items()):
+            if now >= idle.until:
+                hang_up(client)
+
+
+def hang_up(client: Any) -> None:
+    """Wake the conversation that waits for this client as if it had said its last word."""
+    with suppress(OSError):  # the peer was faster
+        socket.socket.shutdown(client, socket.SHUT_RD)  # not its own, which takes TLS off first
 
 
 class Conversation:
@@ -65,22 +88,26 @@ class Conversation:
         self._listener = listener
         self._peer = peer
         self._timeouts = desk.timeouts
+        self._hub = gevent.get_hub()
+        self._readable = self._hub.loop.io(client.fileno(), READ)
+        self._pending: Callable[[], int] | None = client.pending if isinstance(client, ssl.SSLSocket) else None
         self._used = False
-        self._seen: tuple[bytes, Head] | None = None  # a client's heads are mostly equal to the byte
-        self._base = desk.environ | {"REMOTE_ADDR": peer[0] if peer and not isinstance(peer, str | bytes) else ""}
+        self._seen: tuple[bytes, Head, Facts] | None = None  # a client's heads are mostly equal to the byte
+        self._base = {"REMOTE_ADDR": peer[0] if peer and not isinstance(peer, str | bytes) else ""}
         if isinstance(listener, str) and listener == desk.app.admin_socket:
-            self._base[ADMIN] = True
+            self._base[ADMIN] = listener
 
     def run(self) -> None:
         """Serve until the end; whatever the peer does ends here and nowhere else."""
         client = self._client
         try:
+            client.settimeout(self._timeouts.write)
             data = b""
             while data or (data := self._await()):
-                client.settimeout(self._timeouts.write)
                 data = self._serve(data)
                 self._used = True
-                gevent.sleep(0)  # hot producers must not keep the hub waiting
+                if data:
+                    gevent.sleep(0)  # a producer that sends ahead must not keep the hub waiting
         except GivenAway:
             return
         except (_Ended, StopIteration, parse_errors.NoMoreData):
@@ -94,6 +121,8 @@ class Conversation:
         except Exception as error:
             fingerprint = self._desk.app.node.metrics.error(error)
             log.exception("connection_failed", fingerprint=fingerprint)
+        finally:
+            self._readable.close()
         _linger(client)
 
     # -- reading ------------------------------------------------------------------------------------
@@ -104,12 +133,11 @@ class Conversation:
         patience: float = self._timeouts.keep_alive if self._used else self._timeouts.head
         if self._used and desk.stopping.is_set():
             patience = UNDER_WAY
-        client.settimeout(patience)
-        desk.idle[client] = self._used
+        desk.idle[client] = Idle(self._used, time.monotonic() + patience)
         try:
+            if self._pending is None or not self._pending():
+                self._hub.wait(self._readable)  # rather than a `recv` in vain, and a timer
             data: bytes = client.recv(READ_BYTES)
-        except TimeoutError:
-            return b""
         finally:
             del desk.idle[client]
         return data
@@ -133,42 +161,45 @@ class Conversation:
         if end < 4:
             data = self._read_head(data)
             end = data.find(b"\r\n\r\n") + 4
-        head = self._parse(data[:end]) if end >= 4 else None
-        if head is None:
+        known = self._parse(data[:end]) if end >= 4 else None
+        if known is None:
             return self._serve_unusual(data)
+        head, facts = known
         size = end + head.length
-        self._answer(head, Body(data[end:size], head.length, self._client, self._timeouts.body), data[size:])
-        return data[size:]
+        rest = data[size:]
+        self._answer(head, facts, Body(data[end:size], head.length, self._client, self._timeouts.body), rest)
+        return rest
 
-    def _parse(self, data: bytes) -> Head | None:
-        if self._seen is not None and self._seen[0] == data:
-            return self._seen[1]
-        head = parse_head(data)
-        if head is not None:
-            self._seen = (data, head)
-        return head
+    def _parse(self, data: bytes) -> tuple[Head, Facts] | None:
+        if self._seen is None or self._seen[0] != data:
+            head = parse_head(data)
+            if head is None:
+                return None
+            self._seen = (data, head, facts_of(self._base | head.environ))
+        return self._seen[1:]
 
-    def _answer(self, head: Head, body: Body, rest: bytes) -> None:
-        """Run the app and send its whole answer at once, or give the socket away."""
-        slot = Slot()
-        environ = {**self._base, **head.environ, "wsgi.input": body, HANDOFF: slot}
-        reply = Reply()
-        parts = self._desk.app(environ, reply.start)
-        if slot.take is not None:
-            self._client.sendall(reply.head(streamed=True, chunked=slot.chunked))
-            hand_over(self._client, slot, rest)
-        content = b"".join(parts)
-        if hasattr(parts, "close"):
-            parts.close()
+    def _answer(self, head: Head, facts: Facts, body: Body, rest: bytes) -> None:
+        """Let the site answer and send it all at once, or give the socket away."""
+        site = self._desk.app.site
+        response = site.answer(site.open(facts, body))
+        if response.take is not None:
+            self._send(head_of(response, streamed=True))
+            hand_over(self._client, response.take, rest)
         keep_alive = (
             head.keep_alive
-            and not reply.closing
+            and response.headers.get("connection") != "close"
             and not body.left  # what is not read of a body would be taken for the next request
             and not self._desk.stopping.is_set()
         )
-        self._client.sendall(reply.head(length=len(content), keep_alive=keep_alive) + content)
+        content = b"" if facts.method == "HEAD" else response.body
+        self._send(head_of(response, keep_alive=keep_alive) + content)
         if not keep_alive:
             raise _Ended
+
+    def _send(self, data: bytes) -> None:
+        sent = self._client.send(data)  # nearly always all of it
+        if sent < len(data):
+            self._client.sendall(memoryview(data)[sent:])
 
     def _serve_unusual(self, data: bytes) -> bytes:
         """Let gunicorn judge and serve one request."""

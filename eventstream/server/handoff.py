@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 
 from eventstream.errors import Reject
-from eventstream.http.message import HANDOFF
+from eventstream.http.exchange import HANDOFF
 from eventstream.server.connection import connection_of
 
 READ_BYTES = 1 << 20
@@ -56,16 +56,16 @@ class Handed:
         response.headers = [header for header in response.headers if header[0].lower() != "content-length"]
         response.response_length = None
         response.send_headers()
-        hand_over(response.sock, self.slot, response.req.unreader.take_buffered())
+        hand_over(response.sock, self.slot.take, response.req.unreader.take_buffered())
 
 
-def hand_over(client: Any, slot: Slot, rest: bytes) -> None:
+def hand_over(client: Any, take: Take | None, rest: bytes) -> None:
     """Give a socket, whose head is sent, to who asked for it; raises GivenAway."""
-    if slot.take is None:
+    if take is None:
         raise ValueError("nobody asked for this socket")
     connection = connection_of(client)
     try:
-        slot.take(connection, rest)
+        take(connection, rest)
     except BaseException:
         connection.close()  # nobody else owns it now
         raise

@@ -11,20 +11,18 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Any
 
 import gevent
 import gevent.event
 import gevent.pool
 from gunicorn.arbiter import Arbiter
-from gunicorn.http.wsgi import base_environ
 from gunicorn.workers.ggevent import GeventWorker
 
 from eventstream.config.model import Timeouts
 from eventstream.errors import EventStreamError
-from eventstream.http.message import ADMIN
-from eventstream.server.conversation import UNDER_WAY, Conversation, Desk
+from eventstream.http.exchange import ADMIN
+from eventstream.server.conversation import UNDER_WAY, Conversation, Desk, hang_up
 from eventstream.server.handoff import Handed, offer
 from eventstream.server.listener import Listener
 from eventstream.server.loops import Loops
@@ -34,6 +32,8 @@ from eventstream.telemetry.log import get_logger
 
 log = get_logger("worker")
 
+GARBAGE = 10_000  # objects between two looks for garbage; at 700 most of what is seen belongs to requests under way
+SWEEP = 0.2  # seconds; by so much an idle connection may outstay its time
 FIRST_WORD = 1.0  # seconds given, while draining, to a new connection to send its request
 
 
@@ -57,12 +57,11 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
             raise TypeError("EventStreamWorker serves eventstream.server.wsgi:create_app()")
         self.app_state = app
         self.timeouts: Timeouts = app.node.settings.server.timeouts
-        self.stopping = gevent.event.Event()
         self._loops = Loops(app)
         self.wsgi = self._wrap(app)
-        environ = {"wsgi.multithread": True, "wsgi.url_scheme": "http", "SERVER_NAME": "", "SERVER_PORT": ""}
-        self._desk = Desk(app, self.cfg, base_environ(self.cfg) | environ, self.handle_request, self.stopping)
+        self._desk = Desk(app, self.cfg, self.handle_request, self.stopping)
         gc.collect()
+        gc.set_threshold(GARBAGE)
         gc.freeze()  # what lives as long as the worker is not scanned again: full collections cost 1 ms, not 15
 
     def _wrap(self, app: App) -> Callable[[dict[str, Any], Any], Any]:
@@ -97,6 +96,11 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
 
     # -- the worker's life ------------------------------------------------------------------------
 
+    def init_signals(self) -> None:
+        """Have what a signal sets before one can come: a worker may be told to stop while it boots."""
+        self.stopping = gevent.event.Event()
+        super().init_signals()
+
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin the drain at once, not at the next look at the clock."""
         super().handle_exit(sig, frame)
@@ -118,13 +122,20 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
             listener.start()
         self._loops.start(certificate)
         log.info("worker_ready", pid=self.pid, generation=self.app_state.generation.number)
+        sweeping = gevent.spawn(self._sweep)
         while self.alive:
             self.notify()
             self.stopping.wait(1.0)
         self.stopping.set()
+        sweeping.kill()
         for listener in listeners:
             listener.close()
         self._drain(pool)
+
+    def _sweep(self) -> None:
+        while True:
+            gevent.sleep(SWEEP)
+            self._desk.end_overdue()
 
     def _drain(self, pool: gevent.pool.Pool) -> None:
         """Answer what is in flight, end the streams cleanly, and give everything back."""
@@ -143,7 +154,6 @@ class EventStreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no 
 
     def _end_idle(self, seconds: float) -> None:
         """End connections that have been idle since the drain began, `seconds` ago."""
-        for client, used in list(self._desk.idle.items()):
-            if seconds > (UNDER_WAY if used else FIRST_WORD):
-                with suppress(OSError):  # the peer was faster
-                    client.shutdown(socket.SHUT_RD)  # wakes its greenlet
+        for client, idle in list(self._desk.idle.items()):
+            if seconds > (UNDER_WAY if idle.used else FIRST_WORD):
+                hang_up(client)

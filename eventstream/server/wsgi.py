@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from eventstream.http.app import build_app
+from eventstream.http.site import Site
 from eventstream.runtime.node import Node, build_node
 from eventstream.server.generation import Generation, load_generation
 from eventstream.server.platform import GeventPlatform, PlainPlatform, current_platform
@@ -34,7 +35,8 @@ class App:
         self.node: Node = build_node(
             generation.settings, generation.catalogue.manager, self.platform, Metrics(metrics_folder)
         )
-        self._falcon = build_app(self.node, describe)
+        self.site = Site(self.node, describe)
+        self._falcon = build_app(self.site)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Serve one request."""

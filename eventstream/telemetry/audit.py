@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+MAX_TEXT = 500  # characters of one fact
+
 
 class Who(Protocol):
     """The part of an identity that is written."""
@@ -21,6 +23,11 @@ class Who(Protocol):
     @property
     def by(self) -> str:
         """What knows them by it."""
+
+
+def _short(fact: object) -> object:
+    """Cut a text that a stranger chose the length of."""
+    return f"{fact[:MAX_TEXT]}…" if isinstance(fact, str) and len(fact) > MAX_TEXT else fact
 
 
 class Audit:
@@ -44,7 +51,7 @@ class Audit:
     def write(self, what: str, who: Who | None, **facts: object) -> None:
         """Write one line that was wanted."""
         known = {"identity": who.name, "by": who.by} if who is not None else {"identity": None}
-        self._log.info(what, **known, **facts)
+        self._log.info(what, **known, **{name: _short(fact) for name, fact in facts.items()})
 
     def wants(self, what: str) -> bool:
         """Take leave to write one line of a kind; it is counted when there is none."""

@@ -99,7 +99,7 @@ def _open(file: str, max_size: int, keep: int, pointer: str) -> logging.Handler:
 
 def _renderer(*, console: bool) -> Any:
     if not console:
-        return structlog.processors.JSONRenderer(ensure_ascii=False)
+        return structlog.processors.JSONRenderer()  # ASCII: no line end of Unicode's, no reversed text of a stranger's
     return structlog.dev.ConsoleRenderer(
         exception_formatter=structlog.dev.plain_traceback,
         repr_native_str=True,  # what a stranger sent does not reach the terminal as it is

@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 import traceback
-from collections import Counter as Tally
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,13 +107,16 @@ class Metrics:
         self._fingerprints: set[str] = set()
         self.bytes_in = self.bytes_out = self.fell_behind = self.ephemeral_lost = 0
         self._events_sent = self._events_replayed = 0
-        self._tallies: dict[Counter, Tally[tuple[str, ...]]] = {}
+        self._tallies: dict[tuple[Counter, tuple[str, ...]], float] = {}
+        self._appends = [0] * (len(_LATENCY) + 1)  # by bucket
+        self._appended = 0.0  # seconds in all
         self._seen: dict[Counter, set[tuple[str, ...]]] = {}
 
     # -- counting ---------------------------------------------------------------------------------
 
     def _tally(self, counter: Counter, amount: float, *labels: str) -> None:
-        self._tallies.setdefault(counter, Tally())[labels] += amount  # type: ignore[assignment]  # seconds are floats
+        key = (counter, labels)
+        self._tallies[key] = self._tallies.get(key, 0) + amount
 
     def _bounded(self, counter: Counter, labels: tuple[str, ...]) -> tuple[str, ...]:
         """Return the labels, or OTHER for all of them: a plugin may give a reason that a stranger made up."""
@@ -133,7 +136,8 @@ class Metrics:
         self._tally(self._stored, new)
         if repeated:
             self._tally(self._repeated, repeated)
-        self._append_seconds.observe(seconds)
+        self._appends[bisect_left(_LATENCY, seconds)] += 1
+        self._appended += seconds
 
     def refused(self, reason: str, events: int = 1) -> None:
         """Count refusals under their reason."""
@@ -195,16 +199,25 @@ class Metrics:
 
     def flush(self) -> None:
         """Carry the plain numbers into Prometheus' files."""
-        for counter, tally in self._tallies.items():
-            for labels, amount in tally.items():
-                (counter.labels(*self._bounded(counter, labels)) if labels else counter).inc(amount)
-            tally.clear()
+        tallies, self._tallies = self._tallies, {}
+        for (counter, labels), amount in tallies.items():
+            (counter.labels(*self._bounded(counter, labels)) if labels else counter).inc(amount)
+        self._flush_appends()
         for name in ("bytes_in", "bytes_out", "fell_behind", "ephemeral_lost"):
             getattr(self, f"_{name}").inc(getattr(self, name))
             setattr(self, name, 0)
         self._sent.inc(self._events_sent)
         self._replayed.inc(self._events_replayed)
         self._events_sent = self._events_replayed = 0
+
+    def _flush_appends(self) -> None:
+        """Do what `Histogram.observe` does, for all appends of a second at once."""
+        self._append_seconds._sum.inc(self._appended)  # noqa: SLF001  # a test compares with `observe`
+        for bucket, amount in zip(self._append_seconds._buckets, self._appends, strict=True):  # noqa: SLF001  # as above
+            if amount:
+                bucket.inc(amount)
+        self._appends = [0] * len(self._appends)
+        self._appended = 0.0
 
     def render(self) -> bytes:
         """Return the exposition text, over all workers where metrics are shared."""

@@ -75,6 +75,8 @@ class ClientCertificateAuthenticator(Authenticator):
     `form: dn` a second header must say SUCCESS. A name with two CNs is refused. With `form: rfc9440` the
     identity ends when the certificate does.
 
+    Pages of other origins are not known by it, unless `server.cors.credentials` lets them.
+
     The identity can be revoked by `name:<name>`, and by `certificate:<SHA-256 in hex>` where the form tells it.
     """
 
@@ -82,6 +84,7 @@ class ClientCertificateAuthenticator(Authenticator):
     Config = ClientCertificateConfig
     config: ClientCertificateConfig
     scheme: ClassVar[Mapping[str, Any]] = {"type": "mutualTLS"}
+    ambient = True
     examples: ClassVar[list[Any]] = [{}, {"form": "xfcc", "name": "uri"}, {"form": "rfc9440", "prefix": "host:"}]
 
     def __init__(self, config: ClientCertificateConfig | None = None) -> None:

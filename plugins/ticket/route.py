@@ -130,11 +130,11 @@ class TicketsRoute(Route):
         if identity.by == "ticket":
             raise Reject("a ticket is not given for a ticket or a cookie", 403, "grant")
         wish = _read(request)
-        narrowed = self._narrow(identity, wish)
+        narrowed = self._narrow(identity, wish, request.client)
         self._pay(identity)
         return self._cookie(narrowed, request) if wish.cookie else self._ticket(narrowed)
 
-    def _narrow(self, identity: Identity, wish: Wish) -> Identity:
+    def _narrow(self, identity: Identity, wish: Wish, client: str) -> Identity:
         """Return the identity with no more than a stream needs: it can never administer."""
         if wish.subscribe is None:
             own = (Grant("publish"), Grant("subscribe")) if identity.grants is None else identity.grants
@@ -146,7 +146,7 @@ class TicketsRoute(Route):
         if not scopes:
             raise _malformed("true or a list of patterns", "/subscribe")
         for scope in scopes:
-            self.delivery.admit(identity, scope)
+            self.delivery.admit(identity, scope, client)
         return dataclasses.replace(identity, grants=[Grant("subscribe", scope) for scope in scopes])
 
     def _pay(self, identity: Identity) -> None:
@@ -194,7 +194,7 @@ class TicketsRoute(Route):
         for text in sessions(request.headers.get("cookie", ""))[:4]:
             record = find(ledger, "session", text, now)
             if record is not None:  # every session of the family was begun before now
-                ledger.put(f"revoked/{record.family}", b"1", MAX_SESSION)
+                ledger.put(f"revoked/{record.family}", b"1", max(self.config.session, record.until - now))
         return Response(204, {"Cache-Control": "no-store", "Set-Cookie": self._set_cookie("", 0)})
 
     def _set_cookie(self, text: str, seconds: int) -> str:

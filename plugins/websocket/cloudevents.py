@@ -79,7 +79,7 @@ class CloudEventsSession(Session):
         super().__init__(delivery, bounds, request)
         self.lag = _lag(request)
         self.filter = _filter(request)
-        delivery.admit(request.identity, self.filter)
+        delivery.admit(request.identity, self.filter, request.client)
         self.start = _start(delivery, request)
 
     def opened(self, sink: Sink) -> None:

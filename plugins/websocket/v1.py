@@ -137,7 +137,7 @@ class V1Session(Session):
             return
         try:
             wanted = Filter(asked.patterns(), asked.expressions())
-            self.delivery.admit(self.identity, wanted)
+            self.delivery.admit(self.identity, wanted, self.client)
             start = self.delivery.start(asked.after)
             # First, so that a client knows the name before anything comes under it.
             self.write(frame("subscribed", asked.id, cursor=self.delivery.cursor(start.offset)))

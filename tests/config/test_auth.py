@@ -109,6 +109,7 @@ def test_what_is_wrong(problems, section, problem):
         ("[{to: anonymous, publish: true}, {to: a, publish: true, admin: true}]", []),
         ("[{to: a, publish: {type: x}}, {to: a, publish: {type: xy}}]", []),
         ("[{to: '*', publish: true}, {to: anonymous, publish: true}]", []),
+        ("[{to: [ops, '*'], admin: true}]", ["5:50 everybody who is known may administer"]),
         ("[{to: [a, b], publish: true}, {to: [b, c], publish: true}]", []),
     ],
 )

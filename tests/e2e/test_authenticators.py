@@ -111,6 +111,7 @@ def test_a_key_that_expires_ends_its_streams_in_that_second(site):
     server = site.start()
     made = json.loads(site.run("keys", "new", "api-key", "--owner", "shop", "--expires", "8s", "--json"))
     text, expires = made["key"], datetime.fromisoformat(made["expires"]).timestamp()
+    wait_for(lambda: {publish(server, **{"X-API-Key": text}) for _ in range(8)} == {201}, "both workers to know it")
     with (
         httpx.Client(base_url=server.url, timeout=10, headers={"X-API-Key": text}) as client,
         connect_sse(client, "GET", "/events?type=shop.*") as source,

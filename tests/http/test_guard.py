@@ -103,7 +103,9 @@ XFF, FORWARDED = "x-forwarded-for", "forwarded"
         ("10.0.0.1", {FORWARDED: "for=9.9.9.9, for=_hidden"}, "10.0.0.1"),
         ("10.0.0.1", {FORWARDED: "for=9.9.9.9, for=unknown"}, "10.0.0.1"),
         ("10.0.0.1", {FORWARDED: "proto=https"}, "10.0.0.1"),
-        ("10.0.0.1", {FORWARDED: "for=9.9.9.9", XFF: "6.6.6.6"}, "9.9.9.9"),
+        ("10.0.0.1", {FORWARDED: "for=9.9.9.9", XFF: "9.9.9.9"}, "9.9.9.9"),
+        ("10.0.0.1", {FORWARDED: "for=6.6.6.6", XFF: "9.9.9.9"}, "10.0.0.1"),
+        ("10.0.0.1", {FORWARDED: "", XFF: "9.9.9.9"}, "10.0.0.1"),
         ("::1", {XFF: "9.9.9.9"}, "9.9.9.9"),
         ("", {XFF: "9.9.9.9"}, ""),
     ],
@@ -122,3 +124,15 @@ def test_without_proxies_nobody_is_believed():
 def test_only_proxies_are_believed_about_the_client(peer, believed):
     assert guard(proxies=["10.0.0.0/8", "::1"]).proxied(peer) is believed
     assert guard().proxied(peer) is False
+
+
+@pytest.mark.parametrize("origins", [["*"], ["https://shop.example"]])
+def test_pages_of_other_origins_act_as_nobody_unless_credentials_are_allowed(origins):
+    judge = guard(cors={"origins": origins})
+    assert judge.foreign("https://shop.example", "localhost:3000")
+    assert judge.foreign("http://localhost:3001", "localhost:3000")
+    assert judge.foreign("null", None)
+    assert not judge.foreign("http://localhost:3000", "LOCALHOST:3000")
+    assert not judge.foreign(None, "localhost:3000")
+    allowed = guard(cors={"origins": ["https://shop.example"], "credentials": True})
+    assert not allowed.foreign("https://shop.example", "localhost:3000")

@@ -377,6 +377,17 @@ def test_logging_out_revokes_the_session(route, authenticator, room):
     assert not is_revoked(room, ANN)
 
 
+def test_what_logging_out_leaves_in_the_ledger_lasts_no_longer_than_a_session(build, authenticator, room):
+    route = build(session="60s")
+    text = cookie(route, Identity("ann", "jwt"))
+    family = ride(authenticator, text).credentials[-1]
+    end(route, text)
+    room.time += 59
+    assert room.ledger.get(f"revoked/{family}") is not None
+    room.time += 2
+    assert room.ledger.get(f"revoked/{family}") is None  # many of them would fill it, and then nobody can be revoked
+
+
 def test_logging_out_ends_what_was_renewed(route, authenticator, room):
     first = cookie(route)
     opened = ride(authenticator, first)

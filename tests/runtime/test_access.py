@@ -157,6 +157,27 @@ def test_a_cookie_reads_and_does_nothing_else(desk):
     assert refusal(desk.access.require, desk.identify(cookie="badge=shop"), "admin").status == 403
 
 
+def test_what_browsers_send_on_their_own_tells_nothing_of_pages_of_other_origins(desk):
+    def identify(**headers):
+        return desk.access.identify(Request("GET", "/events", headers, foreign=True))
+
+    assert identify(cookie="badge=all") is None
+    assert identify(badge="shop").name == "shop"  # a page that knows a key may use it
+    desk.access.chain[0].ambient = True
+    assert identify(badge="shop") is None
+    assert desk.identify(badge="shop").name == "shop"
+
+
+def test_a_connection_is_not_kept_for_who_may_nothing(desk):
+    for name in ("shop", "ops", "nobody-in-particular"):
+        desk.access.enter(desk.identify(badge=name), "192.0.2.9")  # all may subscribe to public.*
+    desk = Desk(grants=GRANTS[:1])
+    desk.access.enter(desk.identify(badge="shop"), "192.0.2.9")
+    assert refusal(desk.access.enter, desk.identify(badge="ops"), "192.0.2.9").status == 403
+    assert refusal(desk.access.enter, None, "192.0.2.9").status == 401
+    assert desk.told[-1][1:] == (None, "192.0.2.9")
+
+
 # -- what they may ----------------------------------------------------------------------------------
 
 

@@ -2,11 +2,12 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from runtime.hub_room import Room, World
 
-from eventstream import EVERYTHING, Filter, Grant, Identity, Reject
+from eventstream import EVERYTHING, Event, Filter, Grant, Identity, Key, Keys, Reject
 from eventstream.config.model import Auth, Granted
 from eventstream.runtime.access import Access
 from eventstream.runtime.leases import SLACK, Leases
@@ -24,12 +25,12 @@ GRANTS = (
 class Guarded(Room):
     """A room whose hub knows who asks. Wall time is the world's clock."""
 
-    def __init__(self, *, audit=None):
+    def __init__(self, *, audit=None, keys=None):
         world = World()
         ledger = MemoryLedger(world)
         revocations = Revocations(ledger, world.now)
         self.told = []
-        self.access = Access(Auth((), GRANTS), revocations, world.now, lambda *told: self.told.append(told))
+        self.access = Access(Auth((), GRANTS), revocations, world.now, lambda *told: self.told.append(told), keys)
         self.leases = Leases(self.access, audit, world.now)
         super().__init__(leases=self.leases)
         self.world = world
@@ -147,6 +148,35 @@ def test_one_that_does_not_read_is_cut_and_gets_nothing_more(room):
     room.world.clock = 1016.0
     room.turn()
     assert peer.sink.closed
+
+
+class Changing(Keys):
+    """Keys of which one is given an end."""
+
+    revision = 0
+    key = Key("till-1", "till", "api-key")
+
+    def of(self, name):
+        return (self.key,) if name in ("till-1", "till") else ()
+
+
+def test_a_stream_ends_with_its_key_also_when_that_is_given_an_end_later():
+    keys = Changing()
+    room = Guarded(keys=keys)
+    peer = room.subscribe(filter=room.types("t"), identity=who("till", "key:till-1"))
+    other = room.subscribe(filter=room.types("t"), identity=who("till", "key:till-2"))
+    keys.key, keys.revision = replace(keys.key, state="retiring", expires=1010.0), 1  # rotated
+    room.turn()
+    assert 0 < room.leases.wait(99.0) <= 10.0
+    assert room.access.ended(who("till", "key:till-1")) is None
+    room.world.clock = 1010.0
+    room.turn()
+    assert goodbyes(peer) == ["expired"]
+    assert room.access.ended(who("till", "key:till-1")) == "expired"
+    assert room.access.publisher(who("till", "key:till-1"))(Event(id="1", source="/s", type="t")).status == 401
+    other.take()
+    assert not other.closed
+    room.close()
 
 
 def test_many_that_end_at_once_let_others_run(room):

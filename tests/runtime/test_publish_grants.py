@@ -179,6 +179,13 @@ def test_a_revoked_name_or_key_publishes_no_more_by_signature(house):
     assert house.publish(("p.shop", None), by=SHOP) == [401]
 
 
+def test_a_signature_by_who_is_revoked_spoils_what_the_caller_may(house):
+    revoke(house.ledger, "key:other-1", 60)
+    assert house.publish(("s.x", "other"), by=SHOP) == [401]
+    assert house.publish(("s.x", "other"), ("p.open", None), by=SHOP, atomic=False) == [401, "Stored"]
+    assert house.signed.taken == []
+
+
 def test_an_event_without_a_source_gets_its_sender_s():
     given = Event(id="1", source="/given", type="t")
     items = [Incoming(given.replace(source="/anonymous"), b""), Incoming(given, b""), Reject("no")]

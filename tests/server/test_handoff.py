@@ -2,7 +2,7 @@ import gevent
 import pytest
 
 from eventstream.errors import Reject
-from eventstream.http.message import HANDOFF
+from eventstream.http.exchange import HANDOFF
 from eventstream.server.handoff import BoundedInput, offer
 from eventstream.testing.raw_http import RawClient
 

@@ -27,13 +27,37 @@ WORKERS = {
 }
 
 
+BOOT = """
+import os, signal
+from pathlib import Path
+from eventstream.server.wsgi import create_app
+
+def app():
+    if not Path("told").exists():
+        Path("told").touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+    return create_app("pipelines.yaml")
+"""
+
+
 @pytest.fixture(scope="module", params=WORKERS)
 def url(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
+    yield from run(folder, WORKERS[request.param], 'eventstream.server.wsgi:create_app("pipelines.yaml")')
+
+
+@pytest.fixture
+def told_url(tmp_path):
+    """A server whose first worker is told to stop while it boots."""
+    (tmp_path / "boot.py").write_text(BOOT)
+    yield from run(tmp_path, WORKERS["ours"], "boot:app()")
+
+
+def run(folder, worker, app):
     (folder / "pipelines.yaml").write_text(CONFIG)
     words = [
         sys.executable, "-m", "gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", "--graceful-timeout", "3",
-        *WORKERS[request.param], 'eventstream.server.wsgi:create_app("pipelines.yaml")',
+        *worker, app,
     ]  # fmt: skip
     log = folder / "log"
     with log.open("wb") as out:
@@ -73,6 +97,10 @@ def test_it_takes_events_and_streams_them(url):
             assert [next(frames).id, next(frames).id] == cursors[1:]
             live = httpx.post(f"{url}/events", json={"type": "wsgi", "data": "live"}).json()["cursor"]
             assert next(frames).id == live
+
+
+def test_a_worker_that_is_told_to_stop_while_it_boots_ends_quietly(told_url):
+    assert answers(told_url)  # the next one; the fixture looks into the log
 
 
 @pytest.mark.parametrize(

@@ -117,3 +117,16 @@ def test_fingerprints_are_bounded():
 def test_forgetting_an_unknown_worker_does_nothing(tmp_path):
     forget_worker(1, str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_appends_counted_by_the_second_show_as_if_each_had_been_observed():
+    one, other = Metrics(), Metrics()
+    for seconds in (0.0, 0.0005, 0.0006, 0.003, 4.9, 5.0, 60.0):
+        one.stored(1, 0, seconds)
+        other._append_seconds.observe(seconds)
+    found, expected = (
+        [line for line in text.decode().splitlines() if "append_seconds" in line and "_created" not in line]
+        for text in (one.render(), other.render())
+    )
+    assert found == expected
+    assert one.render().count(b"append_seconds_count 7.0") == 1, "what was carried over is not counted again"
