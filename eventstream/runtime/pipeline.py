@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from eventstream.components.step import Context, Outcome, Step
 from eventstream.config.model import PipelineSpec
@@ -19,6 +20,8 @@ from eventstream.telemetry.log import get_logger
 from eventstream.telemetry.metrics import Metrics
 
 log = get_logger("pipeline")
+
+_OUTCOMES = (Event, Reject, Drop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Pipeline:
         Raises StepError when a step fails in a way its author did not foresee.
         """
         outcomes: list[Outcome] = list(events)
-        live = list(range(len(outcomes)))
+        live: Sequence[int] = range(len(outcomes))  # the positions of `events` among the outcomes
         for placed in self.steps:
             if not live:
                 break
@@ -63,17 +66,19 @@ class Pipeline:
                 refusal = Reject("this event needs a signed HTTP request", status=401, reason="signature")
                 results: Sequence[Outcome] = [refusal] * len(live)
             else:
-                results = self._run(placed, [outcomes[i] for i in live], context)  # type: ignore[misc]
-            remaining = []
+                results = self._run(placed, events, context)
             for i, result in zip(live, results, strict=True):
                 outcomes[i] = result
-                if isinstance(result, Event):
-                    remaining.append(i)
-                else:
-                    outcomes[i] = _ended(placed, result)
-            if atomic and any(isinstance(outcomes[i], Reject) for i in live):
+            if _are_events(results):
+                events = results
+                continue
+            ended = [i for i in live if not isinstance(outcomes[i], Event)]
+            for i in ended:
+                outcomes[i] = _ended(placed, outcomes[i])
+            if atomic and any(isinstance(outcomes[i], Reject) for i in ended):
                 break
-            live = remaining
+            live = [i for i in live if isinstance(outcomes[i], Event)]
+            events = [result for result in results if isinstance(result, Event)]
         return outcomes
 
     def _run(self, placed: PlacedStep, events: Sequence[Event], context: Context) -> Sequence[Outcome]:
@@ -96,12 +101,17 @@ class Pipeline:
         return results
 
 
+def _are_events(results: Sequence[Outcome]) -> TypeGuard[Sequence[Event]]:
+    """Tell it of many at once, since this is asked behind each step; False may be wrong for a class of its own."""
+    return set(map(type, results)) == {Event}
+
+
 def _check(placed: PlacedStep, events: Sequence[Event], results: Sequence[Outcome]) -> None:
     if len(results) != len(events):
         raise StepError(placed.place, f"returned {len(results)} outcomes for {len(events)} events")
-    for result in results:
-        if not isinstance(result, Event | Reject | Drop):
-            raise StepError(placed.place, f"returned {type(result).__name__}, not an event (raise Drop to end one)")
+    for kind in set(map(type, results)):
+        if not issubclass(kind, _OUTCOMES):
+            raise StepError(placed.place, f"returned {kind.__name__}, not an event (raise Drop to end one)")
 
 
 def _ended(placed: PlacedStep, end: Outcome) -> Outcome:

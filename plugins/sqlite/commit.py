@@ -13,6 +13,7 @@ from typing import Any
 
 from eventstream import CHAIN_START, Entry, chain_hash
 
+from . import ids
 from .session import Session
 
 # What an entry got, as a number: a new offset, minus the offset of its first copy, or one of these.
@@ -23,8 +24,8 @@ Outcome = int | None
 _LOOKUP = 4096  # ids per question
 _WHOLE = (1024, 256, 64)  # rows per statement; the rest below 64 has a statement of its own size
 _EVENT = "(type, source, subject, received, deliver, json, offset, hash)"
-_ID = "(key, fingerprint, offset, received)"
-_CHAIN = 0  # stands for the chain among the keys asked for
+_ID = "(offset, key, fingerprint, received)"
+_GROW = "UPDATE meta SET head = ?, events = events + ?, bytes = bytes + ?, ids = ids + ?, turn = ?, recent = ?"
 _END = """
 UPDATE meta SET chained = ?, chain_hash = ?,
   anchor = coalesce(anchor, ?), anchor_hash = coalesce(anchor_hash, zeroblob(32))
@@ -62,17 +63,13 @@ def write(session: Session, requests: Sequence[Request], received: int, *, chain
     """
     execute = session.connection.execute
     keys = [key for request in requests for key in request.keys]
-    known: dict[Any, tuple[Any, int]] = {}
-    for at in range(0, len(keys), _LOOKUP):
-        chunk = keys[at : at + _LOOKUP]
-        size = 1 << (len(chunk) - 1).bit_length()
-        rows = execute(_lookup(size), chunk + [None] * (size - len(chunk))).fetchall()
-        known.update((key, (fingerprint, -offset)) for key, fingerprint, offset in rows)
+    known = _look_up(session, keys)
     epoch, head = known.pop(None)
     head = -head
-    previous: bytes | None = (known.pop(_CHAIN)[0] or CHAIN_START) if chained else None
+    previous: bytes | None = (known.pop(ids.CHAIN)[0] or CHAIN_START) if chained else None
+    turn, recent = known.pop(ids.MOVES)
     events: list[Any] = []
-    ids: list[Any] = []
+    log: list[Any] = []
     first = head
     for request in requests:
         outcomes, fresh = _decide(request, known, head)
@@ -82,19 +79,31 @@ def write(session: Session, requests: Sequence[Request], received: int, *, chain
             if previous is not None:
                 previous = _link(previous, entry, head, received)
             events += (entry.type, entry.source, entry.subject, received, entry.deliver, entry.json, head, previous)
-            ids += (request.keys[index], entry.fingerprint, head, received)
+            log += (head, request.keys[index], entry.fingerprint, received)
     added = head - first
     if added:
         for sql, values in _statements("events", _EVENT, events, added):
             execute(sql, values)
-        for sql, values in _statements("ids", _ID, ids, added):
+        for sql, values in _statements("id_log", _ID, log, added):
             execute(sql, values)
-        grown = sum(map(len, events[5::8]))
-        update = "UPDATE meta SET head = ?, events = events + ?, bytes = bytes + ?, ids = ids + ?"
-        execute(update, (head, added, grown, added))
+        turn, recent = ids.index(session.connection, first, added, turn, -recent)
+        execute(_GROW, (head, added, sum(map(len, events[5::8])), added, turn, recent))
         if previous is not None:
             execute(_END, (head, previous, first))
     return head if added else 0
+
+
+def _look_up(session: Session, keys: list[bytes]) -> dict[Any, tuple[Any, int]]:
+    """Return what is known of the keys, offsets negative, and the facts of the store."""
+    known: dict[Any, tuple[Any, int]] = {}
+    for at in range(0, len(keys), _LOOKUP):
+        chunk = sorted(keys[at : at + _LOOKUP])
+        size = 1 << (len(chunk) - 1).bit_length()
+        asked = [*chunk, *[None] * (size - len(chunk))]
+        rows = session.connection.execute(ids.lookup(size, older=session.older), asked).fetchall()
+        known.update((key, (fingerprint, -offset)) for key, fingerprint, offset in rows)
+    session.older = bool(known.pop(ids.OLDER)[1])
+    return known
 
 
 def _decide(request: Request, known: dict[Any, tuple[Any, int]], head: int) -> tuple[list[Outcome], list[int]]:
@@ -124,14 +133,6 @@ def _link(previous: bytes, entry: Entry, offset: int, received: int) -> bytes:
     subject = None if entry.subject is None else entry.subject.encode()
     deliver, type_, source = entry.deliver, entry.type.encode(), entry.source.encode()
     return chain_hash(previous, offset, received, deliver, type_, source, subject, entry.json)
-
-
-@cache
-def _lookup(size: int) -> str:
-    marks = ",".join("?" * size)
-    ids = f"SELECT key, fingerprint, offset FROM ids WHERE key IN ({marks})"  # noqa: S608  # only question marks
-    facts = f"SELECT NULL, epoch, head FROM meta UNION ALL SELECT {_CHAIN}, chain_hash, 0 FROM meta"  # noqa: S608  # as above
-    return f"{facts} UNION ALL {ids}"
 
 
 @cache

@@ -6,6 +6,7 @@ that is stepped in a native thread may cost one turn of the interpreter lock.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import msgspec
 
 from eventstream import Epoch, Filter, Page, Record, StoreBusy
 
-from . import schema
+from . import blocks, ids, schema
 
 MAX_BYTES = 256 * 1024  # of a page; one event is always taken
 MAX_SCAN = 5000  # rows looked at per page
@@ -27,29 +28,34 @@ _COLUMNS = ("type", "source", "subject")
 _index = msgspec.json.Decoder(list[tuple[int, int, int, str, str, str | None, int]])
 
 _PAGE = """
-SELECT (SELECT head FROM meta), (SELECT trimmed FROM meta), count(*),
+SELECT (SELECT head FROM meta), (SELECT trimmed FROM meta), (SELECT {indexed} FROM meta), count(*),
   json_group_array(json_array(e.offset, e.received, e.deliver, e.type, e.source, e.subject, p.size))
     FILTER (WHERE p.before < :bytes),
   CAST(group_concat(e.json, '') FILTER (WHERE p.before < :bytes) AS BLOB)
 FROM (
   SELECT offset, size, sum(size) OVER (ORDER BY offset) - size AS before FROM (
-    SELECT offset, length(json) AS size FROM events
-    WHERE offset > (SELECT max(:after, trimmed) FROM meta)
-      AND offset <= (SELECT max(:after, trimmed) + :scan FROM meta) {conditions}
+    SELECT offset, length(json) AS size FROM {places}
+    WHERE offset > (SELECT max(:after, trimmed) FROM meta) {conditions}
     ORDER BY offset LIMIT :limit)
 ) AS p CROSS JOIN events AS e ON e.offset = p.offset
 """
-_NUMBERS = """
-SELECT head, trimmed, events, bytes, ids, (SELECT received FROM ids ORDER BY offset LIMIT 1) FROM meta
-"""
+_NEXT = "events"
+_WITHIN = "AND offset <= (SELECT max(:after, trimmed) + :scan FROM meta) "
+_BLOCKS = f"(SELECT value * {blocks.BLOCK} AS first FROM json_each(:blocks)) CROSS JOIN events"  # noqa: S608  # our own words
+_IN_THEM = f"AND offset BETWEEN first AND first + {blocks.BLOCK - 1} "
+_NUMBERS = f"SELECT head, trimmed, events, bytes, ids, ({ids.OLDEST}) FROM meta"  # noqa: S608  # our own words
 
 
 class Reader:
     """Read connections, each used by one native call at a time."""
 
-    def __init__(self, path: str, offload: Callable[[Callable[[], Any]], Any], pause: Callable[[], None]) -> None:
-        """Open nothing yet."""
+    def __init__(
+        self, path: str, offload: Callable[[Callable[[], Any]], Any], pause: Callable[[], None], version: int
+    ) -> None:
+        """Open nothing yet. `version` is that of the tables."""
         self._path = path
+        self._mark = "indexed" if version >= blocks.SINCE else "0"
+        self._indexed = 0  # up to where there are notes about blocks, as far as we know
         self._offload = offload
         self._pause = pause
         self._idle: deque[sqlite3.Connection] = deque()
@@ -60,13 +66,22 @@ class Reader:
         conditions, values, exact = ("", {}, True) if filter is None else _pushed(filter)
         if not hidden:
             conditions = "AND deliver " + conditions
-        bounds = {"after": after, "bytes": MAX_BYTES, "scan": MAX_SCAN, "limit": limit if exact else MAX_SCAN}
-        sql = _PAGE.format(conditions=conditions)
-        ((head, trimmed, picked, index, body),) = self.ask("read", sql, bounds | values)
+        bounds: dict[str, Any] = {"after": after, "bytes": MAX_BYTES, "limit": limit if exact else MAX_SCAN}
+        found = None
+        if filter is not None and after < self._indexed:
+            found = blocks.find(lambda sql, values: self.ask("read", sql, values), filter, after)
+        if found is None:
+            places, conditions = _NEXT, _WITHIN + conditions
+            bounds["scan"] = MAX_SCAN
+        else:
+            places, conditions = _BLOCKS, _IN_THEM + conditions
+            bounds["blocks"] = json.dumps(found.blocks)
+        sql = _PAGE.format(indexed=self._mark, places=places, conditions=conditions)
+        ((head, trimmed, self._indexed, picked, index, body),) = self.ask("read", sql, bounds | values)
         records = _records(_index.decode(index), body)
+        end = min(head, max(after, trimmed) + MAX_SCAN) if found is None else max(trimmed, found.end)
         scanned = picked == len(records) < bounds["limit"]
-        start = max(after, trimmed)
-        following = max(after, min(head, start + MAX_SCAN)) if scanned else records[-1].offset
+        following = max(after, end) if scanned else records[-1].offset
         if filter is not None and not exact:
             records, following = self._judge(filter, records, following, limit)
         return Page(records, following, head, trimmed)

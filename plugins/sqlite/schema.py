@@ -20,29 +20,78 @@ BUSY_SECONDS = 2.0  # how long a foreign connection may hold the write lock befo
 WAL_LIMIT = 2**20  # bytes the WAL file is cut back to once it was copied
 AUTO_CHECKPOINT = 8192  # pages; a safety net, `trim` comes long before it
 
-# What makes each version out of the one before it.
+# What makes each version out of the one before it; empty lines stand between the statements.
 # `received` is in microseconds, so that it survives JSON exactly. `ids` outlives `events`, and is forgotten by offset.
 _UPGRADES = (
     """
 CREATE TABLE events (
   offset INTEGER PRIMARY KEY, type TEXT NOT NULL, source TEXT NOT NULL, subject TEXT,
-  received INTEGER NOT NULL, deliver INTEGER NOT NULL, json BLOB NOT NULL);
+  received INTEGER NOT NULL, deliver INTEGER NOT NULL, json BLOB NOT NULL)
+
 CREATE TABLE ids (
-  key BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, offset INTEGER NOT NULL, received INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX ids_by_offset ON ids (offset, received);
-CREATE TABLE epochs (seq INTEGER PRIMARY KEY, name TEXT NOT NULL, first INTEGER NOT NULL);
+  key BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, offset INTEGER NOT NULL, received INTEGER NOT NULL) WITHOUT ROWID
+
+CREATE INDEX ids_by_offset ON ids (offset, received)
+
+CREATE TABLE epochs (seq INTEGER PRIMARY KEY, name TEXT NOT NULL, first INTEGER NOT NULL)
+
 CREATE TABLE meta (
   one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL, head INTEGER NOT NULL, trimmed INTEGER NOT NULL,
-  events INTEGER NOT NULL, bytes INTEGER NOT NULL, ids INTEGER NOT NULL);
+  events INTEGER NOT NULL, bytes INTEGER NOT NULL, ids INTEGER NOT NULL)
+
 INSERT INTO meta VALUES (1, '', 0, 0, 0, 0, 0)
 """,
     # The hash chain: `hash` is null outside it. `anchor` is where it begins, `chained` where it ends.
     """
-ALTER TABLE events ADD COLUMN hash BLOB;
-ALTER TABLE meta ADD COLUMN anchor INTEGER;
-ALTER TABLE meta ADD COLUMN anchor_hash BLOB;
-ALTER TABLE meta ADD COLUMN chained INTEGER;
+ALTER TABLE events ADD COLUMN hash BLOB
+
+ALTER TABLE meta ADD COLUMN anchor INTEGER
+
+ALTER TABLE meta ADD COLUMN anchor_hash BLOB
+
+ALTER TABLE meta ADD COLUMN chained INTEGER
+
 ALTER TABLE meta ADD COLUMN chain_hash BLOB
+""",
+    # Ids as a log in their own order, and where each stands in it (see `ids`). What was there stays until it is
+    # forgotten; programs of the version before may run on for a while, and go through the view. `blocks` is filled
+    # behind the head of the history, up to `indexed` (see there), so that nobody waits for it.
+    """
+ALTER TABLE ids RENAME TO ids_2
+
+CREATE TABLE id_log (
+  offset INTEGER PRIMARY KEY, key BLOB NOT NULL, fingerprint BLOB NOT NULL, received INTEGER NOT NULL)
+
+CREATE TABLE id_recent (start BLOB NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (start, offset)) WITHOUT ROWID
+
+CREATE TABLE id_index (start BLOB NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (start, offset)) WITHOUT ROWID
+
+CREATE VIEW ids AS
+  SELECT key, fingerprint, offset, received FROM ids_2 UNION ALL
+  SELECT key, fingerprint, offset, received FROM id_log
+
+CREATE TRIGGER ids_insert INSTEAD OF INSERT ON ids BEGIN
+  INSERT INTO id_log VALUES (NEW.offset, NEW.key, NEW.fingerprint, NEW.received);
+  INSERT INTO id_recent VALUES (substr(NEW.key, 1, 6), NEW.offset);
+  UPDATE meta SET recent = recent + 1;
+END
+
+CREATE TRIGGER ids_delete INSTEAD OF DELETE ON ids BEGIN
+  DELETE FROM ids_2 WHERE offset = OLD.offset;
+  DELETE FROM id_log WHERE offset = OLD.offset;
+END
+
+ALTER TABLE meta ADD COLUMN recent INTEGER NOT NULL DEFAULT 0
+
+ALTER TABLE meta ADD COLUMN turn INTEGER NOT NULL DEFAULT 0
+
+ALTER TABLE meta ADD COLUMN swept BLOB NOT NULL DEFAULT x''
+
+CREATE TABLE blocks (
+  era INTEGER NOT NULL, attribute INTEGER NOT NULL, value TEXT NOT NULL, block INTEGER NOT NULL,
+  PRIMARY KEY (era, attribute, value, block)) WITHOUT ROWID
+
+ALTER TABLE meta ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0
 """,
 )
 VERSION = len(_UPGRADES)
@@ -123,7 +172,7 @@ def upgrade(connection: sqlite3.Connection) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     for script in _UPGRADES[version_of(connection) :]:
-        for statement in script.split(";"):
+        for statement in script.split("\n\n"):
             connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
     connection.execute(f"PRAGMA user_version = {VERSION}")

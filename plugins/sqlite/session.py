@@ -18,6 +18,7 @@ class Session:
 
     def __init__(self, path: str, synchronous: schema.Synchronous) -> None:
         """Open the connection and the lock files."""
+        self.older = True  # ids of version 2 may be left (see `ids`)
         self.connection = schema.connect(path, synchronous=synchronous)
         try:
             self.turnstile = Turnstile(path)

@@ -167,7 +167,7 @@ class _Open:
             self.sessions = Sessions(path, "FULL" if store.durability == "fsync" else "NORMAL")
             self._writer = Writer(self.sessions, services.offload, services.now, chained=store.chained)
             self._trimmer = Trimmer(self.sessions, keep)
-            self.reader = Reader(path, services.offload, services.pause)
+            self.reader = Reader(path, services.offload, services.pause, self._version)
             self._exit.callback(self.reader.close)
             self._epochs = self.reader.epochs()
             self._watch = None if self.read_only else self._bind()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from eventstream import Keep
 
-from . import schema
+from . import blocks, ids, schema
 from .chain import move_anchor
 from .locks import open_lock, try_lock
 from .presence import prune_epochs
@@ -20,10 +21,9 @@ MAX_BYTES = 16 * 2**20
 ID_SLICES = 10  # per call, each in a turn of its own: ids have to go as fast as events come
 WAL_BYTES = 4 * 2**20  # copy the WAL back when it is longer
 
-_OLDEST = """
-SELECT events, bytes, (SELECT received FROM events ORDER BY offset LIMIT 1),
-  (SELECT received FROM ids ORDER BY offset LIMIT 1) FROM meta
-"""
+_OLDEST = f"""
+SELECT events, bytes, (SELECT received FROM events ORDER BY offset LIMIT 1), ({ids.OLDEST}) FROM meta
+"""  # noqa: S608  # our own words
 _EVENTS = """
 SELECT json_group_array(json_array(offset, received, size))
 FROM (SELECT offset, received, length(json) AS size FROM events ORDER BY offset LIMIT ?)
@@ -32,7 +32,7 @@ _IDS = """
 SELECT json_group_array(json_array(offset, received))
 FROM (SELECT offset, received FROM ids ORDER BY offset LIMIT ?)
 """
-_FLOOR = "SELECT min(trimmed, coalesce((SELECT min(offset) FROM ids), trimmed)) FROM meta"
+_FLOOR = "SELECT min(trimmed, coalesce((SELECT offset FROM ids ORDER BY offset LIMIT 1), trimmed)) FROM meta"
 
 
 class Trimmer:
@@ -54,26 +54,28 @@ class Trimmer:
 
     def _slice(self, now: float) -> int:
         self._checkpoint()
-        events_due, ids_due = self._due(now)
+        events_due, ids_due, blocks_due = self._due(now)
         removed = 0
         if events_due:
             with self._sessions.transaction("trim") as session:
                 removed = self._remove_events(session.connection, now)
-        slices = ID_SLICES if ids_due else 0
-        while slices and self._forget(now):
-            slices -= 1
+        if ids_due:
+            self._repeat(ID_SLICES, lambda connection: self._forget_ids(connection, now) == MAX_ROWS)
         if removed or ids_due:
             with self._sessions.transaction("trim") as session:
                 ((floor,),) = session.connection.execute(_FLOOR).fetchall()
                 prune_epochs(session.connection, floor)
+        if blocks_due:
+            self._repeat(blocks.SLICES, blocks.tend)
         return removed
 
-    def _due(self, now: float) -> tuple[bool, bool]:
-        """Tell whether events are to go, and whether ids are; a look that makes no writer wait."""
+    def _due(self, now: float) -> tuple[bool, bool, bool]:
+        """Tell whether events, ids and blocks have something to do; a look that makes no writer wait."""
         with self._sessions.borrow("trim") as session:
             ((events, size, event, id_),) = session.connection.execute(_OLDEST).fetchall()
+            blocks_due = blocks.is_due(session.connection)
         due = event is not None and self._is_surplus(now, event, events, size)
-        return due, id_ is not None and self._is_forgotten(now, id_)
+        return due, id_ is not None and self._is_forgotten(now, id_), blocks_due
 
     def _is_surplus(self, now: float, received: int, events: int, size: int) -> bool:
         """Judge the oldest of so many events of so many bytes."""
@@ -97,10 +99,13 @@ class Trimmer:
             connection.execute(update, (last, count, gone))
         return count
 
-    def _forget(self, now: float) -> bool:
-        """Forget one slice of ids; True when there may be more."""
-        with self._sessions.transaction("trim") as session:
-            return self._forget_ids(session.connection, now) == MAX_ROWS
+    def _repeat(self, times: int, slice_: Callable[[sqlite3.Connection], bool]) -> None:
+        """Do one slice after the other, each in a turn of its own, while there may be more."""
+        for _ in range(times):
+            with self._sessions.transaction("trim") as session:
+                more = slice_(session.connection)
+            if not more:
+                return
 
     def _forget_ids(self, connection: sqlite3.Connection, now: float) -> int:
         count = last = 0
@@ -109,8 +114,7 @@ class Trimmer:
                 break
             count, last = count + 1, offset
         if count:
-            connection.execute("DELETE FROM ids WHERE offset <= ?", (last,))
-            connection.execute("UPDATE meta SET ids = ids - ?", (count,))
+            ids.forget(connection, last, count)
         return count
 
     def _checkpoint(self) -> None:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 
 import pytest
+import sqlite_versions
 
 from eventstream import EventStreamError, Keep
 from eventstream.testing import other_process
@@ -259,16 +260,12 @@ def test_killed_writers_leave_a_whole_chain(opened, tmp_path):
         store.close()
 
 
-def test_a_file_of_the_version_before_gets_a_chain(opened, edit):
+def test_a_file_of_the_first_version_gets_a_chain(opened, tmp_path):
     """It has no columns for it; a reader finds no chain, a server adds them, also beside another one."""
     store = opened(chained=False)
     append(store, "a", "b")
     store.close()
-    edit(
-        "ALTER TABLE events DROP COLUMN hash",
-        *(f"ALTER TABLE meta DROP COLUMN {name}" for name in ("anchor", "anchor_hash", "chained", "chain_hash")),
-        "PRAGMA user_version = 1",
-    )
+    sqlite_versions.take_back(tmp_path / "events.db", 1)
     reader = opened(read_only=True)
     assert (reader.head(), reader.chain_head(), reader.read_chain(0, 10)) == (2, None, None)
     store = opened()
@@ -277,13 +274,9 @@ def test_a_file_of_the_version_before_gets_a_chain(opened, edit):
     assert (verdict.older, verdict.verified) == (2, 1)
 
 
-def test_an_upgrade_beside_running_processes(opened, edit, tmp_path):
+def test_an_upgrade_beside_running_processes(opened, tmp_path):
     first = opened(chained=False)
-    edit(
-        "ALTER TABLE events DROP COLUMN hash",
-        *(f"ALTER TABLE meta DROP COLUMN {name}" for name in ("anchor", "anchor_hash", "chained", "chain_hash")),
-        "PRAGMA user_version = 1",
-    )
+    sqlite_versions.take_back(tmp_path / "events.db", 1)
     second = opened()
     append(second, "a")
     append(first, "b")
