@@ -7,17 +7,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from eventstream import StoreBusy, encode_json
 
 from . import schema
 from .locks import alone
 
-MAX_ROWS = 1_000_000  # claims and facts that have not expired; more are refused, since none may be forgotten
+MAX_ROWS = 1_000_000  # claims, and facts, that have not expired; more are refused, since none may be forgotten
 MAX_VALUE = 4096
 _PURGE = 1000  # expired rows removed at once
-_PURGE_EVERY = 128  # writes of this process
+_PURGE_EVERY = 128  # rows written by this process
+
+Table = Literal["claims", "facts"]
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, expires REAL NOT NULL) WITHOUT ROWID;
@@ -60,7 +62,7 @@ class Facts:
         self.path = f"{path}-ledger.db"
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
-        self._writes = 0
+        self._written = {"claims": 0, "facts": 0}  # rows, since expired ones were last removed
         with schema.trouble(self.path, "be opened"):
             schema.create_file(Path(self.path))
             with alone(f"{self.path}.lock"):  # SQLite does not wait for its turn to change the journal's mode
@@ -78,7 +80,7 @@ class Facts:
         """Grant the keys that nobody holds, each to the first that asks."""
         asked = encode_json([(claim.key, claim.expires) for claim in claims]).decode()
         with self._borrow("claim a key") as connection:
-            self._make_room(connection, now)
+            self._make_room(connection, "claims", len(claims), now)
             granted = {key for (key,) in connection.execute(_CLAIM, {"claims": asked, "now": now}).fetchall()}
         for claim in claims:
             claim.granted = claim.key in granted
@@ -89,7 +91,7 @@ class Facts:
         if len(value) > MAX_VALUE:
             raise ValueError(f"a fact has at most {MAX_VALUE} bytes, not {len(value)}")
         with self._borrow("put a fact") as connection:
-            self._make_room(connection, now)
+            self._make_room(connection, "facts", 1, now)
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("UPDATE changes SET last = last + 1")
             connection.execute(_PUT, {"key": key, "value": value, "expires": now + ttl})
@@ -114,19 +116,22 @@ class Facts:
             query = "SELECT change, key, value FROM facts WHERE change > ? ORDER BY change"
             return connection.execute(query, (since,)).fetchall()
 
-    def _make_room(self, connection: sqlite3.Connection, now: float) -> None:
-        self._writes += 1
-        if self._writes % _PURGE_EVERY:
+    def _make_room(self, connection: sqlite3.Connection, table: Table, rows: int, now: float) -> None:
+        """Before so many rows are written, now and then remove more of the expired ones; raises StoreBusy when full.
+
+        Each table is bounded by itself: who fills the claims (a nonce a request) leaves room for revocations.
+        """
+        self._written[table] += rows
+        written = self._written[table]
+        if written < _PURGE_EVERY:
             return
-        rows = 0
-        for table in ("claims", "facts"):
-            expired = f"SELECT key FROM {table} WHERE expires <= ? ORDER BY expires LIMIT ?"  # noqa: S608  # own names
-            connection.execute(f"DELETE FROM {table} WHERE key IN ({expired})", (now, _PURGE))  # noqa: S608  # own names
-            ((count,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608  # own names
-            rows += count
-        if rows > MAX_ROWS:
-            self._writes -= 1  # the next one asks again
-            raise StoreBusy(f"ledger {self.path} holds {rows} unexpired entries, {MAX_ROWS} is the bound")
+        expired = f"SELECT key FROM {table} WHERE expires <= ? ORDER BY expires LIMIT ?"  # noqa: S608  # own names
+        delete = f"DELETE FROM {table} WHERE key IN ({expired})"  # noqa: S608  # own names
+        connection.execute(delete, (now, max(_PURGE, 2 * written)))
+        ((count,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608  # own names
+        if count > MAX_ROWS:  # and the next one asks again
+            raise StoreBusy(f"ledger {self.path} holds {count} unexpired {table}, {MAX_ROWS} is the bound")
+        self._written[table] = 0
 
     @contextmanager
     def _borrow(self, doing: str) -> Iterator[sqlite3.Connection]:

@@ -17,7 +17,7 @@ class Odd(Step):
         if event.id == "1":
             raise Reject("no")
         if event.id == "2":
-            raise Drop()
+            raise Drop
         return event
 
 

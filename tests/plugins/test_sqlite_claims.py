@@ -5,7 +5,7 @@ import pytest
 from eventstream import StoreBusy
 from eventstream.testing.process import wait_for
 from eventstream_plugins.sqlite.claims import Claims
-from eventstream_plugins.sqlite.facts import Facts
+from eventstream_plugins.sqlite.facts import Claim, Facts
 
 NOW = 1000.0
 
@@ -85,3 +85,11 @@ def test_whatever_a_key_holds_it_is_granted_once(facts):
     for key in ('"', "é\u2028", "[1]", "null", "", "\\u0041", "A", "x" * 10_000, "1"):
         assert [claims.claim(key, NOW, 0.1), claims.claim(key, NOW, 0.1)] == [True, False], key
         assert claims.claim(key, NOW + 0.1, 0.1), key
+
+
+def test_expired_claims_go_as_fast_as_they_come_together(facts):
+    for second in range(100):
+        facts.claim([Claim(f"{second}-{number}", NOW + second + 1) for number in range(500)], NOW + second)
+    with facts._borrow("count") as connection:
+        ((rows,),) = connection.execute("SELECT count(*) FROM claims").fetchall()
+    assert rows <= 2000

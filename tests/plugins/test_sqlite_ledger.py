@@ -149,6 +149,11 @@ def claim_many(ledger, name, count):
         ledger.claim(f"{name}{number}", 60)
 
 
+def put_many(ledger, name, count):
+    for number in range(count):
+        ledger.put(f"{name}/{number}", b"", 60)
+
+
 def timed(call):
     began = time.perf_counter()
     call()
@@ -162,10 +167,12 @@ def test_facts_are_bounded(store, clock, monkeypatch):
     assert all(ledger.claim(f"k{number}", 60) for number in range(205))
     with pytest.raises(StoreBusy, match="200 is the bound"):
         claim_many(ledger, "more", 20)
+    put_many(ledger, "revoked", 205)  # they have room of their own
     with pytest.raises(StoreBusy, match="200 is the bound"):
-        ledger.put("ticket", b"", 60)
+        put_many(ledger, "more", 20)
     clock.advance(61)
     assert ledger.claim("k0", 60)
+    ledger.put("ticket", b"", 60)
     ledger.close()
 
 
@@ -178,10 +185,11 @@ def test_expired_facts_are_removed(store, clock, tmp_path, monkeypatch):
     clock.advance(61)
     for number in range(10):
         ledger.claim(f"new{number}", 60)
+        ledger.put(f"new{number}", b"", 60)
     ledger.close()
     connection = sqlite3.connect(tmp_path / "e.db-ledger.db")
     assert connection.execute("SELECT count(*) FROM claims").fetchone()[0] <= 11
-    assert connection.execute("SELECT count(*) FROM facts").fetchone()[0] == 0
+    assert connection.execute("SELECT count(*) FROM facts").fetchone()[0] <= 11
     connection.close()
 
 
