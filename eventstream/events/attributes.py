@@ -32,6 +32,12 @@ def fault_in_string(value: Any) -> str | None:
         return f"must be a string, not {json_type(value)}"
     if not value:
         return "must not be empty"
+    return _fault_in_characters(value)
+
+
+def _fault_in_characters(value: str) -> str | None:
+    if value.isprintable():  # quick: none of the forbidden ones is
+        return None
     bad = _FORBIDDEN.search(value)
     return f"must not hold U+{ord(bad[0]):04X}" if bad else None
 
@@ -98,8 +104,7 @@ def _fault_in_extension(name: str, value: Any) -> str | None:
     if isinstance(value, int):
         return None if -_INT32 <= value < _INT32 else "must fit a 32-bit integer"
     if isinstance(value, str):
-        bad = _FORBIDDEN.search(value)
-        return f"must not hold U+{ord(bad[0]):04X}" if bad else None
+        return _fault_in_characters(value)
     return f"must be a string, an integer or a boolean, not {json_type(value)}"
 
 

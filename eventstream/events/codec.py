@@ -22,6 +22,8 @@ SIGNATURE = "signature"  # extension attribute: an Ed25519 signature over the ca
 SIGNATURE_KEY = "signaturekey"  # extension attribute: the id of the key that made it
 ANONYMOUS_SOURCE = "/anonymous"  # the source of a plain event whose caller is not known
 _CONTEXT = frozenset(CONTEXT_ATTRIBUTES)
+_REQUIRED = frozenset({"id", "source", "type"})
+_REQUIRED_OF_PLAIN = frozenset({"type"})
 _NO_CONTENT = frozenset({"id", "source", SIGNATURE, SIGNATURE_KEY})  # a repeat may be signed anew, by a newer key
 _LINE_ENDS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"), (b"\xc2\x85", rb"\u0085"))
 _LINE_END_BYTES = re.compile(b"\xe2\x80[\xa8\xa9]|\xc2\x85")
@@ -82,8 +84,9 @@ def from_mapping(fields: Any, *, plain: bool = False, now: float = 0.0) -> Incom
             fault = fault_in(name, value)
             if fault:
                 faults.append(_fault_at(name, fault))
-    required = ("type",) if plain else ("id", "source", "type")
-    faults += [Fault(f"{name} is required", pointer=f"/{name}") for name in required if name not in given]
+    required = _REQUIRED_OF_PLAIN if plain else _REQUIRED
+    if not given.keys() >= required:
+        faults += [Fault(f"{name} is required", pointer=f"/{name}") for name in sorted(required - given.keys())]
     if faults:
         raise malformed("the body is not a valid event", faults)
     fingerprint = fingerprint_of(given, data)

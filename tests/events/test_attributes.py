@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from eventstream.events.attributes import fault_in, is_timestamp, timestamp
@@ -74,3 +76,9 @@ def test_what_is_no_timestamp(text):
 def test_our_own_timestamps_are_utc_to_the_millisecond():
     assert timestamp(1_800_000_000.1239) == "2027-01-15T08:00:00.123Z"
     assert is_timestamp(timestamp(0.0))
+
+
+def test_of_all_characters_exactly_the_forbidden_are_refused():
+    forbidden = {*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000), *range(0xFDD0, 0xFDF0), 0xFFFE, 0xFFFF}
+    refused = {code for code in range(sys.maxunicode + 1) if fault_in("subject", chr(code)) is not None}
+    assert refused == forbidden
