@@ -15,7 +15,7 @@ from eventstream.http.exchange import Exchange
 from eventstream.http.guard import Guard
 from eventstream.runtime.node import Node
 
-_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT"})  # any other is no method of HTTP
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "QUERY"})  # others are none of HTTP
 _SENDER = re.compile(r"[A-Za-z0-9.*_:/\[\]-]{1,253}\Z")  # a DNS name as senders write it, or `*`
 
 
