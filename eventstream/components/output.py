@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+import msgspec
+
 from eventstream.components.component import Component, Services
 from eventstream.components.identity import Identity, Right
 from eventstream.components.step import Request
@@ -32,8 +34,8 @@ class Start(NamedTuple):
     gap: Gap | None = None
 
 
-class Stored(NamedTuple):
-    """A published event that has its final place."""
+class Stored(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A published event that has its final place. Its sender is shown just these members."""
 
     id: str
     source: str
@@ -42,7 +44,7 @@ class Stored(NamedTuple):
     duplicate: bool = False
 
 
-class Sent(NamedTuple):
+class Sent(msgspec.Struct, frozen=True, gc=False):
     """A published event that was taken but not stored (202 promises no more)."""
 
     id: str

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from eventstream.errors import Fault, Reject
 from eventstream.events import strict_json
 from eventstream.events.attributes import fault_in, json_type, timestamp
-from eventstream.events.event import CONTEXT_ATTRIBUTES, RESERVED_NAMES, UNSET, Event
+from eventstream.events.event import CONTEXT_ATTRIBUTES, NO_EXTENSIONS, RESERVED_NAMES, UNSET, Event
 
 MAX_FAULTS = 100  # told of one request
 MAX_NAME = 64  # characters of a sender's own name that are repeated to it
@@ -109,9 +109,13 @@ def build(attributes: Mapping[str, Any], data: Any) -> Event:
 
 def fingerprint_of(given: Mapping[str, Any], data: Any) -> bytes:
     """Return 16 bytes that are equal for equal content, whatever the key order."""
-    content = {name: value for name, value in given.items() if name not in _NO_CONTENT}
     if isinstance(data, bytes):
         data = {"data_base64": data.hex()}  # told apart from a string that looks like it
+    return digest_of({name: value for name, value in given.items() if name not in _NO_CONTENT}, data)
+
+
+def digest_of(content: Mapping[str, Any], data: Any) -> bytes:
+    """Return the fingerprint of JSON data and the attributes that are content: neither `id` nor `source`."""
     packed = strict_json.canonical([content] if data is UNSET else [content, data])
     return hashlib.blake2b(packed, digest_size=16).digest()
 
@@ -163,7 +167,8 @@ def encode(event: Event) -> bytes:
     Unicode's own line ends are escaped: clients that split text with a library's idea of a line, and
     not with that of Server-Sent Events, would lose what follows them.
     """
-    body = strict_json.encode(to_mapping(event))
+    usual = event.extensions is NO_EXTENSIONS and type(event.data) is not bytes
+    body = strict_json.encode(event if usual else to_mapping(event))
     if not body.isascii() and _LINE_END_BYTES.search(body):
         for raw, escaped in _LINE_ENDS:
             body = body.replace(raw, escaped)

@@ -17,12 +17,13 @@ RESERVED_NAMES = frozenset({"data", "data_base64", "specversion"})
 RESERVED_TYPE_PREFIX = "eventstream."  # control events to WebSocket subscribers; refused at ingest
 
 AttributeValue = str | int | bool
-_NO_EXTENSIONS: Mapping[str, AttributeValue] = MappingProxyType({})
+NO_EXTENSIONS: Mapping[str, AttributeValue] = MappingProxyType({})
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="specversion", tag="1.0"):
     """One CloudEvents 1.0 event. Never changed in place: steps call `replace`.
 
+    Without extensions and binary data it is encoded as the JSON format wants it: hence the tag, and the order.
     `data` is any JSON value, `bytes` for binary data, or `UNSET` when the event carries none.
     `extensions` holds every attribute beyond the specification's own.
     """
@@ -35,7 +36,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     datacontenttype: str | None = None
     dataschema: str | None = None
     data: Any = UNSET
-    extensions: Mapping[str, AttributeValue] = _NO_EXTENSIONS
+    extensions: Mapping[str, AttributeValue] = NO_EXTENSIONS
 
     def replace(self, **changes: Any) -> Event:
         """Return a copy with these fields changed."""

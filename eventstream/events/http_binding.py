@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from eventstream.errors import Fault, Reject
-from eventstream.events import strict_json
+from eventstream.events import quick, strict_json
 from eventstream.events.attributes import fault_in
 from eventstream.events.codec import Form, Incoming, build, fingerprint_of, from_mapping, is_json, malformed
 from eventstream.events.event import UNSET
@@ -18,7 +18,7 @@ class Decoded(NamedTuple):
     """A request's events, each decoded or refused, in their order."""
 
     form: Form
-    items: list[Incoming | Reject]
+    items: Sequence[Incoming | Reject]
 
 
 def decode_request(
@@ -41,16 +41,17 @@ def decode_request(
     essence = media_type.partition(";")[0].strip().lower()
     if essence.startswith("application/cloudevents-batch"):  # before its own prefix below
         _need_json(essence, "application/cloudevents-batch+json")
-        return Decoded(Form.BATCH, _batch(_parse(body, max_depth), max_batch))
+        read = quick.read_batch(body, max_batch, max_depth)
+        return Decoded(Form.BATCH, _batch(_parse(body, max_depth), max_batch) if read is None else read)
     if essence.startswith("application/cloudevents"):
         _need_json(essence, "application/cloudevents+json")
-        return Decoded(Form.STRUCTURED, [from_mapping(_parse(body, max_depth))])
+        return Decoded(Form.STRUCTURED, [quick.read_whole(body, max_depth) or from_mapping(_parse(body, max_depth))])
     if any(name.startswith("ce-") for name in headers):
         return Decoded(Form.BINARY, [_binary(headers, media_type, body, max_depth)])
     if essence == "application/json" and attributes is not None:
         return Decoded(Form.DATA, [_plain({**attributes, "data": _parse(body, max_depth)}, now)])
     if essence == "application/json":
-        return Decoded(Form.PLAIN, [_plain(_parse(body, max_depth), now)])
+        return Decoded(Form.PLAIN, [quick.read_plain(body, max_depth, now) or _plain(_parse(body, max_depth), now)])
     raise Reject(
         f"media type {essence or 'missing'!r} is not accepted: send application/json, "
         "application/cloudevents+json, application/cloudevents-batch+json, or ce- headers",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -22,6 +22,7 @@ _DIGITS = b"0123456789"
 _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (DOUBLE_DIGITS + 1))
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _encoder = msgspec.json.Encoder()
+T = TypeVar("T")
 _sorted_encoder = msgspec.json.Encoder(order="sorted")
 
 
@@ -53,20 +54,37 @@ def _decode_quickly(body: bytes, max_depth: int) -> Any:
     """Return the text's value, or _UNSURE when it may be one that is refused."""
     try:
         value = _quick_decoder.decode(body)
-        written = _encoder.encode(value)
     except (ValueError, RecursionError):  # msgspec's own errors and those of UTF-8 among them
         return _UNSURE
+    return value if is_plain(body, value, [value], max_depth) else _UNSURE
+
+
+def decode_as(shape: msgspec.json.Decoder[T], body: bytes) -> T | None:
+    """Return the text's value when it has this shape, not yet judged by `is_plain`."""
+    try:
+        return shape.decode(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_plain(body: bytes, value: Any, nested: list[Any], max_depth: int) -> bool:
+    """Tell whether it is sure that `value`, read from `body`, was read as every reader would read it.
+
+    `nested` has the parts that may hold arrays and objects, with at most `max_depth` levels of them.
+    """
+    try:
+        written = _encoder.encode(value)
+    except (ValueError, RecursionError):
+        return False
     # A key that stands twice is read once. Each key has one colon, so that one is missing when what was read
     # is written again; only an escaped colon could make up for it.
     if written != body and (written.count(b":") != body.count(b":") or b"\\u003" in body):
-        return _UNSURE
-    if _is_deeper(value, max_depth) or _has_long_number(body):
-        return _UNSURE
-    return value
+        return False
+    return not _is_deeper(nested, max_depth) and not _has_long_number(body)
 
 
-def _is_deeper(value: Any, max_depth: int) -> bool:
-    level = [value] if isinstance(value, dict | list) else []
+def _is_deeper(values: list[Any], max_depth: int) -> bool:
+    level = [value for value in values if type(value) is dict or type(value) is list]
     for _ in range(max_depth):
         if not level:
             break
@@ -76,7 +94,7 @@ def _is_deeper(value: Any, max_depth: int) -> bool:
             for inner in (outer.values() if type(outer) is dict else outer)
             if type(inner) is dict or type(inner) is list
         ]
-    return bool(level)
+    return bool(level) or max_depth < 0
 
 
 def _has_long_number(body: bytes) -> bool:

@@ -15,7 +15,7 @@ from eventstream.events import strict_json
 from eventstream.events.codec import Form, Incoming
 from eventstream.events.http_binding import Decoded, decode_request
 from eventstream.runtime.node import Node
-from eventstream.runtime.publish import Published
+from eventstream.runtime.published import Published
 from eventstream.wire.problem import problem
 
 JSON = {"Content-Type": "application/json"}
@@ -100,16 +100,17 @@ def _answer_one(result: Result, *, keyed: bool) -> Response:
         if keyed and result.status == 409:
             raise Reject("this Idempotency-Key was used for other content", status=422, reason="conflict")
         raise result
-    return Response(_status([result]), JSON, strict_json.encode(receipt(result)))
+    return Response(_status([result]), JSON, strict_json.encode(result))
 
 
 def _answer_batch(published: Published, *, partial: bool) -> Response:
     refused = published.refused
-    accepted = [result for result in published.results if not isinstance(result, Reject)]
+    results = published.results
+    accepted = [result for result in results if not isinstance(result, Reject)] if refused else results
     if refused and (not partial or not accepted):
         raise _whole(refused, len(published.results))
     headers = {**JSON, "Preference-Applied": "batch=partial"} if partial else JSON
-    body = {"receipts": [_item(result) for result in published.results]}
+    body = {"receipts": [_item(result) for result in published.results] if refused else published.results}
     return Response(_status(accepted), headers, strict_json.encode(body))
 
 
@@ -124,18 +125,8 @@ def _status(results: Sequence[Result]) -> int:
     return status
 
 
-def receipt(result: Stored | Sent) -> dict[str, Any]:
-    """Return a receipt as the sender sees it."""
-    body: dict[str, Any] = {"id": result.id, "source": result.source}
-    if isinstance(result, Stored):
-        body.update(cursor=result.cursor, durable=result.durable)
-        if result.duplicate:
-            body["duplicate"] = True
-    return body
-
-
-def _item(result: Result) -> dict[str, Any]:
-    return {"problem": problem(result)} if isinstance(result, Reject) else receipt(result)
+def _item(result: Result) -> Any:
+    return {"problem": problem(result)} if isinstance(result, Reject) else result
 
 
 def _whole(refused: Sequence[tuple[int, Reject]], total: int) -> Reject:

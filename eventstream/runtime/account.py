@@ -8,7 +8,7 @@ from eventstream.components.identity import Identity
 from eventstream.components.output import Result, Sent, Stored, Submission
 from eventstream.errors import Reject
 from eventstream.runtime.access import REFUSED
-from eventstream.runtime.publish import UNPUBLISHED, Published
+from eventstream.runtime.published import UNPUBLISHED, Published
 from eventstream.telemetry.audit import Audit
 
 SUSPICIOUS = frozenset({"signature", "quota", *REFUSED})  # reasons of refusals that are worth a line

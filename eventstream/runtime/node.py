@@ -29,7 +29,8 @@ from eventstream.runtime.hub import Hub
 from eventstream.runtime.leases import Leases
 from eventstream.runtime.pipeline import Pipeline
 from eventstream.runtime.places import Places
-from eventstream.runtime.publish import Published, Publisher, under_identity, unpack
+from eventstream.runtime.publish import Publisher, under_identity, unpack
+from eventstream.runtime.published import Published
 from eventstream.runtime.replay import Replay
 from eventstream.runtime.revocations import Revocations
 from eventstream.telemetry.audit import Audit

@@ -69,7 +69,7 @@ class Pipeline:
                 results = self._run(placed, events, context)
             for i, result in zip(live, results, strict=True):
                 outcomes[i] = result
-            if _are_events(results):
+            if are_events(results):
                 events = results
                 continue
             ended = [i for i in live if not isinstance(outcomes[i], Event)]
@@ -101,7 +101,7 @@ class Pipeline:
         return results
 
 
-def _are_events(results: Sequence[Outcome]) -> TypeGuard[Sequence[Event]]:
+def are_events(results: Sequence[Outcome]) -> TypeGuard[Sequence[Event]]:
     """Tell it of many at once, since this is asked behind each step; False may be wrong for a class of its own."""
     return set(map(type, results)) == {Event}
 

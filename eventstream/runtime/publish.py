@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
@@ -11,63 +11,31 @@ import msgspec
 import pluggy
 
 from eventstream.components.identity import Identity
-from eventstream.components.output import Result, Sent, Stored, Submission
+from eventstream.components.output import Sent, Stored, Submission
 from eventstream.components.step import Context, Outcome, Request, Step
-from eventstream.components.store import Conflict, Entry, Record, Store
+from eventstream.components.store import Entry, Receipt, Record, Store
 from eventstream.errors import Drop, Reject, StoreBusy
 from eventstream.events.codec import ANONYMOUS_SOURCE, Incoming, encode
 from eventstream.events.event import Event
+from eventstream.events.filter import EVERYTHING
 from eventstream.hooks.specs import hookimpl
 from eventstream.runtime.access import Access
-from eventstream.runtime.pipeline import Pipeline
+from eventstream.runtime.pipeline import Pipeline, are_events
+from eventstream.runtime.published import Published
 from eventstream.telemetry.metrics import Metrics
 
 EPHEMERAL_BYTES = 60 * 1024  # what one announcement carries, its envelope apart
-UNPUBLISHED = Reject("not published, since another event of the batch was refused", status=424, reason="atomic")
 _NOTHING = Event(id="-", source="-", type="-")  # stands for the event that could not be read
 
 
-@dataclass
-class Published:
-    """What became of a request's events, and what its steps want in the reply's head."""
-
-    results: list[Result]
-    headers: dict[str, str] = field(default_factory=dict)
-    contexts: list[Context] = field(default_factory=list)  # of the pipelines that were run
-
-    @property
-    def refused(self) -> list[tuple[int, Reject]]:
-        """The refusals with their positions; what merely was not published beside them is none."""
-        return [
-            (i, result)
-            for i, result in enumerate(self.results)
-            if isinstance(result, Reject) and result is not UNPUBLISHED
-        ]
-
-    @property
-    def spoiled(self) -> bool:
-        """Whether there is a refusal."""
-        for result in self.results:  # noqa: SIM110  # every request asks thrice, and `any` takes four times as long
-            if isinstance(result, Reject) and result is not UNPUBLISHED:
-                return True
-        return False
-
-    def take_back(self) -> None:
-        """Promise nothing beside a refusal, but what had been stored before."""
-        self.results = [
-            result if isinstance(result, Reject) or (isinstance(result, Stored) and result.duplicate) else UNPUBLISHED
-            for result in self.results
-        ]
-
-
-@dataclass
+@dataclass(slots=True)
 class _Pass:
-    """One pipeline's share of a request."""
+    """One pipeline's share of a request. Once it was run, what is left of it is to be stored or sent."""
 
     pipeline: Pipeline
     context: Context
-    positions: list[int]
-    events: list[Event]
+    positions: list[int] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     doubtful: dict[int, Reject] = field(default_factory=dict)  # refused, unless a signature tells of somebody who may
 
 
@@ -115,26 +83,27 @@ class Publisher:
 
     def publish(self, submission: Submission) -> Published:
         """Run events through their pipelines; one result each, in order. Raises StoreBusy, StepError."""
-        items, atomic = submission.items, submission.atomic
-        published = Published([item if isinstance(item, Reject) else UNPUBLISHED for item in items])
-        passes = self._route(submission, published)
-        outcomes: dict[int, tuple[Event, Pipeline]] = {}
+        atomic = submission.atomic
+        published = Published(submission.items)
+        shares = self._route(submission, published)
+        done: list[_Pass] = []
         try:
-            for share in passes:
+            for share in shares:
                 if atomic and published.spoiled:
                     break
-                self._run(share, published, outcomes)
-            payloads = _pack_ephemeral(outcomes, published)
+                self._run(share, published)
+                done.append(share)
+            ephemeral = sorted(packed for share in done for packed in _pack_ephemeral(share, published))
             if not (atomic and published.spoiled):
-                self._append(items, outcomes, published, atomic=atomic)
+                self._append(submission.items, done, published, atomic=atomic)
             if atomic and published.spoiled:
-                _undo(passes)
+                _undo(shares)
                 published.take_back()
                 return published
         except Exception:
-            _undo(passes)
+            _undo(shares)
             raise
-        for payload in payloads:
+        for _, payload in ephemeral:
             self._metrics.ephemeral_lost += self._store.announce(payload)
         return published
 
@@ -162,35 +131,40 @@ class Publisher:
                 return attributes
         return None
 
-    def _route(self, submission: Submission, published: Published) -> list[_Pass]:
+    def _route(self, submission: Submission, published: Published) -> Sequence[_Pass]:
         """Sort the events by pipeline: the first whose `match` accepts the event as received."""
-        passes: dict[str, _Pass] = {}
         judge = self._access.publisher(submission.identity) if self._access is not None else None
+        whole = self._pipelines[0]
+        if judge is None and whole.match.key == EVERYTHING.key and not published.spoiled:
+            events = [item.event for item in submission.items]  # type: ignore[union-attr]  # none is a Reject
+            return [_Pass(whole, self._context(whole, submission), list(range(len(events))), events)]
+        shares: dict[str, _Pass] = {}
         for position, item in enumerate(submission.items):
             if isinstance(item, Reject):
                 continue
             refusal = judge(item.event) if judge is not None else None
             pipeline = self._find(item.event)
             if refusal is not None and (pipeline is None or not pipeline.identifies):
-                published.results[position] = refusal
+                published.refuse(position, refusal)
                 continue
             if pipeline is None:
-                published.results[position] = Reject(
-                    f"no pipeline accepts events of type {item.event.type!r}", status=422, reason="no_pipeline"
-                )
+                detail = f"no pipeline accepts events of type {item.event.type!r}"
+                published.refuse(position, Reject(detail, status=422, reason="no_pipeline"))
                 continue
-            share = passes.get(pipeline.name)
+            share = shares.get(pipeline.name)
             if share is None:
-                context = Context(
-                    pipeline.name, submission.request, submission.form, submission.client,
-                    identity=submission.identity, atomic=submission.atomic, pause=self._pause,
-                )  # fmt: skip
-                share = passes[pipeline.name] = _Pass(pipeline, context, [], [])
+                share = shares[pipeline.name] = _Pass(pipeline, self._context(pipeline, submission))
             share.positions.append(position)
             share.events.append(item.event)
             if refusal is not None:
                 share.doubtful[position] = refusal
-        return list(passes.values())
+        return list(shares.values())
+
+    def _context(self, pipeline: Pipeline, submission: Submission) -> Context:
+        return Context(
+            pipeline.name, submission.request, submission.form, submission.client,
+            identity=submission.identity, atomic=submission.atomic, pause=self._pause,
+        )  # fmt: skip
 
     def _find(self, event: Event) -> Pipeline | None:
         for pipeline in self._pipelines:
@@ -198,22 +172,33 @@ class Publisher:
                 return pipeline
         return None
 
-    def _run(self, share: _Pass, published: Published, outcomes: dict[int, tuple[Event, Pipeline]]) -> None:
+    def _run(self, share: _Pass, published: Published) -> None:
         results = self._hook.eventstream_process(
             pipeline=share.pipeline.name, events=share.events, context=share.context
         )
-        published.headers.update(share.context.headers)
+        if share.context.headers:
+            published.headers.update(share.context.headers)
         published.contexts.append(share.context)
         if self._access is not None and (share.doubtful or share.context.key is not None):
             results = self._judge_signed(self._access, share, results)
+        if are_events(results):
+            share.events = list(results)
+        else:
+            self._end(share, results, published)
+
+    def _end(self, share: _Pass, results: Sequence[Outcome], published: Published) -> None:
+        """Set the results of what a step has ended; the rest of the share goes on."""
+        positions, events = [], []
         for position, before, outcome in zip(share.positions, share.events, results, strict=True):
             if isinstance(outcome, Event):
-                outcomes[position] = (outcome, share.pipeline)
+                positions.append(position)
+                events.append(outcome)
             elif isinstance(outcome, Reject):
-                published.results[position] = outcome
+                published.refuse(position, outcome)
             elif isinstance(outcome, Drop):
                 self._metrics.dropped(outcome.reason)
                 published.results[position] = Sent(before.id, before.source)
+        share.positions, share.events = positions, events
 
     def _judge_signed(self, access: Access, share: _Pass, results: Sequence[Outcome]) -> list[Outcome]:
         """Refuse what neither the request's identity nor the verified key's owner may publish.
@@ -238,24 +223,11 @@ class Publisher:
         return judged
 
     def _append(
-        self,
-        items: Sequence[Incoming | Reject],
-        outcomes: Mapping[int, tuple[Event, Pipeline]],
-        published: Published,
-        *,
-        atomic: bool,
+        self, items: Sequence[Incoming | Reject], shares: Sequence[_Pass], published: Published, *, atomic: bool
     ) -> None:
-        positions = [position for position, (_, pipeline) in outcomes.items() if pipeline.persist]
-        if not positions:
+        positions, entries = _entries(items, shares)
+        if not entries:
             return
-        positions.sort()
-        entries = []
-        for position in positions:
-            event, pipeline = outcomes[position]
-            fingerprint = items[position].fingerprint  # type: ignore[union-attr]  # a Reject has no outcome
-            entries.append(
-                Entry(event.id, event.source, event.type, event.subject, fingerprint, encode(event), pipeline.deliver)
-            )
         if self._waiting >= self._queue:
             raise StoreBusy(f"{self._queue} requests wait for their commit")
         self._waiting += 1
@@ -265,40 +237,54 @@ class Publisher:
         finally:
             self._waiting -= 1
         repeated = 0
+        results, durability = published.results, self._store.durability
         for position, entry, receipt in zip(positions, entries, receipts, strict=True):
-            if isinstance(receipt, Conflict):
-                published.results[position] = Reject(
-                    f"an event with id {entry.id!r} of source {entry.source!r} exists with other content",
-                    status=409,
-                    reason="conflict",
-                )
-            elif receipt is not None:
+            if isinstance(receipt, Receipt):
                 repeated += receipt.duplicate
-                published.results[position] = Stored(
-                    entry.id, entry.source, str(receipt.cursor), self._store.durability, receipt.duplicate
-                )
+                results[position] = Stored(entry.id, entry.source, str(receipt.cursor), durability, receipt.duplicate)
+            elif receipt is not None:
+                detail = f"an event with id {entry.id!r} of source {entry.source!r} exists with other content"
+                published.refuse(position, Reject(detail, status=409, reason="conflict"))
         if not (atomic and published.spoiled):
             self._metrics.stored(len(entries) - repeated, repeated, time.perf_counter() - began)
 
 
-def _pack_ephemeral(outcomes: Mapping[int, tuple[Event, Pipeline]], published: Published) -> list[bytes]:
-    """Answer for what is not persisted, and return what is to be announced to every worker's hub."""
-    payloads = []
-    for position, (event, pipeline) in sorted(outcomes.items()):
-        if pipeline.persist:
-            continue
+def _entries(items: Sequence[Incoming | Reject], shares: Sequence[_Pass]) -> tuple[list[int], list[Entry]]:
+    """Return what is to be stored, with the positions in the request, in their order."""
+    positions: list[int] = []
+    entries: list[Entry] = []
+    for share in shares:
+        if share.pipeline.persist:
+            deliver = share.pipeline.deliver
+            positions += share.positions
+            entries += [
+                Entry(event.id, event.source, event.type, event.subject, item.fingerprint, encode(event), deliver)
+                for event, item in zip(share.events, _at(items, share.positions), strict=True)
+            ]
+    if len(shares) > 1:
+        order = sorted(range(len(positions)), key=positions.__getitem__)
+        positions, entries = [positions[i] for i in order], [entries[i] for i in order]
+    return positions, entries
+
+
+def _at(items: Sequence[Incoming | Reject], positions: Sequence[int]) -> Sequence[Incoming]:
+    """Return what arrived at these positions, none of which is a Reject."""
+    return items if len(positions) == len(items) else [items[i] for i in positions]  # type: ignore[return-value, misc]
+
+
+def _pack_ephemeral(share: _Pass, published: Published) -> Iterator[tuple[int, bytes]]:
+    """Answer for what is not persisted; yield the positions and payloads to be announced to every worker's hub."""
+    if share.pipeline.persist:
+        return
+    for position, event in zip(share.positions, share.events, strict=True):
         published.results[position] = Sent(event.id, event.source)
-        if pipeline.deliver:
+        if share.pipeline.deliver:
             payload = pack(event)
             if len(payload) > EPHEMERAL_BYTES:
-                published.results[position] = Reject(
-                    f"an event that is not persisted has at most {EPHEMERAL_BYTES} bytes, this one {len(payload)}",
-                    status=413,
-                    reason="too_large",
-                )
+                detail = f"an event that is not persisted has at most {EPHEMERAL_BYTES} bytes, this one {len(payload)}"
+                published.refuse(position, Reject(detail, status=413, reason="too_large"))
             else:
-                payloads.append(payload)
-    return payloads
+                yield position, payload
 
 
 def _undo(passes: Sequence[_Pass]) -> None:

@@ -19,7 +19,6 @@ from eventstream import (
     Result,
     StepError,
     StoreBusy,
-    Stored,
     Submission,
     Subscription,
     from_mapping,
@@ -182,17 +181,8 @@ def _is_plain(fields: Any) -> bool:
     return isinstance(fields, dict) and "specversion" not in fields
 
 
-def _receipts(results: Sequence[Result]) -> list[dict[str, Any]]:
-    return [_receipt(result) for result in results]
-
-
-def _receipt(result: Result) -> dict[str, Any]:
-    if isinstance(result, Reject):
-        return {"problem": problem_with_wait(result)}
-    receipt = result._asdict()
-    if isinstance(result, Stored) and not result.duplicate:
-        del receipt["duplicate"]
-    return receipt
+def _receipts(results: Sequence[Result]) -> list[Any]:
+    return [{"problem": problem_with_wait(result)} if isinstance(result, Reject) else result for result in results]
 
 
 def problem_with_wait(error: Reject) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Pipelines and publishing: order, refusals, batches, repeats, and what happens when something fails."""
 
+import msgspec
 import pluggy
 import pytest
 from runtime.hub_room import World
@@ -12,7 +13,8 @@ from eventstream.events.filter import EVERYTHING, Filter
 from eventstream.hooks import specs
 from eventstream.hooks.specs import hookimpl
 from eventstream.runtime.pipeline import Pipeline
-from eventstream.runtime.publish import EPHEMERAL_BYTES, UNPUBLISHED, Publisher, unpack
+from eventstream.runtime.publish import EPHEMERAL_BYTES, Publisher, unpack
+from eventstream.runtime.published import UNPUBLISHED
 from eventstream.telemetry.metrics import Metrics
 from eventstream_plugins.fan_out import FanOut
 from eventstream_plugins.memory import Memory
@@ -173,7 +175,7 @@ def test_nothing_is_promised_beside_a_conflict(house):
 def test_a_repeat_answers_with_the_first_receipt(house):
     (first,) = house.publish(("1", "d", "a"))
     (again,) = house.publish(("1", "d", "a"))
-    assert again == first._replace(duplicate=True)
+    assert again == msgspec.structs.replace(first, duplicate=True)
     assert len(house.stored()) == 1
     results = house.publish(("1", "d", "other"), ("2", "d"), atomic=False)
     assert kinds(results) == [409, "Stored"]

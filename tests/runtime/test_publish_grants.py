@@ -12,7 +12,8 @@ from eventstream.hooks import specs
 from eventstream.runtime.access import Access
 from eventstream.runtime.account import note_published
 from eventstream.runtime.pipeline import Pipeline
-from eventstream.runtime.publish import UNPUBLISHED, Publisher, under_identity
+from eventstream.runtime.publish import Publisher, under_identity
+from eventstream.runtime.published import UNPUBLISHED
 from eventstream.runtime.revocations import Revocations, revoke
 from eventstream.telemetry.audit import Audit
 from eventstream.telemetry.metrics import Metrics
