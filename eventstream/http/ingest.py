@@ -54,7 +54,7 @@ def _decode(node: Node, request: Request) -> Decoded:
         )
     except Reject as refusal:
         raise node.forged(request) or refusal from None
-    if any(isinstance(item, Reject) for item in decoded.items) and (forged := node.forged(request)):
+    if Reject in set(map(type, decoded.items)) and (forged := node.forged(request)):
         raise forged
     return decoded
 

@@ -19,17 +19,23 @@ class Growth:
         """Start with nothing grown."""
         self._changed = threading.Condition()
         self._head = 0
+        self._waiting = 0
 
     def grown(self, head: int) -> None:
         """Wake everybody who waits for more than they have."""
-        with self._changed:
-            self._head = max(self._head, head)
-            self._changed.notify_all()
+        self._head = max(self._head, head)
+        if self._waiting:
+            with self._changed:
+                self._changed.notify_all()
 
     def wait(self, after: int, timeout: float) -> None:
         """Return when the store has grown past `after`, or after `timeout` seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: self._head > after, timeout)
+            self._waiting += 1  # before the head is looked at: who sets it looks here after that
+            try:
+                self._changed.wait_for(lambda: self._head > after, timeout)
+            finally:
+                self._waiting -= 1
 
 
 def frames(

@@ -172,7 +172,7 @@ class Hub:
     def grown(self, head: int) -> None:
         """Note that the store has grown."""
         self._known = max(self._known, head)
-        if head > self.tail.head:
+        if head > self.tail.head and self.groups:
             self._wake.set()
 
     def announce(self, record: Record) -> None:

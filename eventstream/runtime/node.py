@@ -195,7 +195,7 @@ class Node:
         """Like `publish`, with what the steps want in the reply's head."""
         request = submission.request
         size = len(request.body) if request is not None else 0
-        self.metrics.received(submission.form.value, len(submission.items), size)
+        self.metrics.received(submission.form, len(submission.items), size)
         if submission.identity is not None:
             submission = under_identity(submission, submission.identity)
         published = self._publisher.publish(submission)
