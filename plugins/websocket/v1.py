@@ -4,6 +4,8 @@ import json
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from msgspec import to_builtins
+
 from eventstream import (
     UNSET,
     Delivery,
@@ -182,7 +184,10 @@ def _is_plain(fields: Any) -> bool:
 
 
 def _receipts(results: Sequence[Result]) -> list[Any]:
-    return [{"problem": problem_with_wait(result)} if isinstance(result, Reject) else result for result in results]
+    return [
+        {"problem": problem_with_wait(result)} if isinstance(result, Reject) else to_builtins(result)
+        for result in results
+    ]
 
 
 def problem_with_wait(error: Reject) -> dict[str, Any]:
