@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -54,8 +53,7 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
 Result = Stored | Sent | Reject
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True, eq=False):
     """Events on their way in, as one request or message brought them, each decoded or refused."""
 
     items: Sequence[Incoming | Reject]
@@ -198,12 +196,11 @@ class Delivery(Services, Protocol):
         """Run events through their pipelines; one result each, in order."""
 
 
-@dataclass(slots=True)
-class Response:
+class Response(msgspec.Struct, eq=False):
     """An answer. With `take`, the socket is handed over after the head; `stream` is the fallback."""
 
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
     take: Callable[[Connection, bytes], None] | None = None  # the connection, and bytes already read from it
     stream: Callable[[], Iterator[bytes]] | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import msgspec
 
 from eventstream.components.component import Component
 from eventstream.errors import Drop, Reject
@@ -23,8 +24,7 @@ def _go_on() -> None:
     """Let nobody run: there is nobody else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, eq=False):
     """The request as received. Header names are lower-case; values Latin-1 text."""
 
     method: str
@@ -32,7 +32,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes = b""  # decompressed
     received: bytes | None = None  # the body's very bytes, which a signature is judged over; None: those of `body`
-    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    query: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     client: str = ""  # the client's address: the peer, or the right-most untrusted hop
     version: str = "HTTP/1.1"
     id: str = ""  # request id, in every log line and problem
@@ -40,11 +40,10 @@ class Request:
     identity: Identity | None = None  # who asks, as an authenticator knows it; None: nobody we know
     target: str = ""  # path and query as received, percent-encoded
     foreign: bool = False  # a page of another origin asks: what browsers send on their own tells nothing of who
-    used: set[str] = field(default_factory=set, compare=False)  # what was claimed for it, by whichever pipeline
+    used: set[str] = msgspec.field(default_factory=set)  # what was claimed for it, by whichever pipeline
 
 
-@dataclass(slots=True)
-class Context:
+class Context(msgspec.Struct, eq=False):
     """What a step is told of one pass through a pipeline. One per request and pipeline."""
 
     pipeline: str = ""
@@ -54,8 +53,8 @@ class Context:
     key: str | None = None  # owner of the key that verified the request
     kid: str | None = None  # id of that very key
     identity: Identity | None = None  # who sent the request, as an authenticator knows it
-    headers: dict[str, str] = field(default_factory=dict)  # sent with the reply, whatever it is
-    undo: list[Callable[[], None]] = field(default_factory=list)  # run when an atomic batch is refused
+    headers: dict[str, str] = msgspec.field(default_factory=dict)  # sent with the reply, whatever it is
+    undo: list[Callable[[], None]] = msgspec.field(default_factory=list)  # run when an atomic batch is refused
     atomic: bool = True  # one refused event refuses the whole batch
     pause: Callable[[], None] = _go_on  # lets others run; call it every 2 ms or so of a batch
 

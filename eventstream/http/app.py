@@ -44,7 +44,7 @@ class _Adapter:
         _give(req, resp, self._site.refuse(self._open(req), error))
 
     def _open(self, req: falcon.Request) -> Exchange:
-        return self._site.open(facts_of(req.env), req.env["wsgi.input"])
+        return self._site.open(self._site.visitor(facts_of(req.env)), req.env["wsgi.input"])
 
 
 def _give(req: falcon.Request, resp: falcon.Response, response: Response) -> None:

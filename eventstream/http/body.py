@@ -11,19 +11,23 @@ from eventstream.http.exchange import Exchange, Readable
 def read_body(exchange: Exchange, limit: int) -> tuple[bytes, bytes]:
     """Read a whole request body: as received, and decompressed; raises Reject 400, 408, 413 or 415."""
     headers = exchange.headers
-    if headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+    coding = headers.get("transfer-encoding")
+    if coding is not None and coding.strip().lower() != "chunked":
         raise Reject("the only transfer coding taken is chunked", status=400, reason="malformed")
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip", "x-gzip"):
+    encoding = headers.get("content-encoding")
+    if encoding is None:
+        encoding = "identity"
+    elif (encoding := encoding.strip().lower()) not in ("identity", "gzip", "x-gzip"):
         raise Reject(
             f"content encoding {encoding!r} is not accepted", status=415, reason="encoding",
             headers={"Accept-Encoding": "gzip"},
         )  # fmt: skip
-    length = headers.get("content-length")
-    if length is not None and int(length) > limit:
+    told = headers.get("content-length")
+    length = int(told) if told is not None else None
+    if length is not None and length > limit:
         raise too_large(limit)
-    body = _read(exchange.body, int(length) if length is not None else limit + 1)
-    if length is not None and len(body) < int(length):
+    body = _read(exchange.body, limit + 1 if length is None else length)
+    if length is not None and len(body) < length:
         raise Reject("the body ended before its Content-Length", status=400, reason="malformed")
     if len(body) > limit:
         raise too_large(limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
@@ -45,7 +46,7 @@ def facts_of(environ: Mapping[str, Any]) -> Facts:
         query,
         target,
         environ.get("SERVER_PROTOCOL", "HTTP/1.0"),
-        request_headers(environ),
+        MappingProxyType(request_headers(environ)),  # whoever changed it would change the next request's
         environ.get("REMOTE_ADDR", ""),
         ADMIN in environ,
         absolute[1] if absolute is not None else None,
@@ -68,40 +69,48 @@ class Readable(Protocol):
         """Return up to `size` bytes, fewer only at the end."""
 
 
+class Visitor(NamedTuple):
+    """Who asks, as far as a request's head tells. Equal heads of one connection share it as well."""
+
+    facts: Facts
+    headers: Mapping[str, str]  # by lower-case name; `host` is the one that counts
+    client: str  # its address: the peer, or the hop that a trusted proxy names
+    proxied: bool = False
+    foreign: bool = False  # a page of another origin asks
+    refusal: Reject | None = None  # it may not ask at all
+
+
 class Exchange:
-    """A request's facts and body, and what has been found out about it on the way."""
+    """A request on its way, and what has been found out about it."""
 
-    __slots__ = ("asked", "body", "client", "facts", "foreign", "headers", "id", "identity", "proxied")
+    __slots__ = ("asked", "body", "client", "facts", "headers", "id", "identity", "visitor")
 
-    def __init__(self, facts: Facts, body: Readable, id: str) -> None:
+    def __init__(self, visitor: Visitor, body: Readable, id: str) -> None:
         """Start; `id` names it in the log and in its answer."""
-        self.facts = facts
+        self.visitor = visitor
+        self.facts, self.headers, self.client = visitor[:3]
         self.body = body
         self.id = id
-        self.headers = dict(facts.headers)
-        self.client = ""  # the client's address: the peer, or the hop that a trusted proxy names
-        self.proxied = False
-        self.foreign = False  # a page of another origin asks
         self.asked = False  # who asks is known: `identity`, or nobody we know
         self.identity: Identity | None = None
 
     def request(self, received: bytes = b"", body: bytes = b"") -> Request:
         """Return the request as components see it; raises Reject 400 for a query that cannot be read."""
-        facts = self.facts
+        facts, headers, client, proxied, foreign, _ = self.visitor
         return Request(
             facts.method,
             facts.path,
-            self.headers,
+            headers,
             body,
             received,
             query(facts.query) if facts.query else {},
-            self.client,
+            client,
             facts.version,
             self.id,
-            self.proxied,
+            proxied,
             self.identity,
             facts.target,
-            foreign=self.foreign,
+            foreign,
         )
 
 

@@ -7,7 +7,8 @@ import secrets
 from itertools import count
 
 from eventstream.components.output import Response
-from eventstream.http.exchange import Exchange, Facts, Readable
+from eventstream.errors import Reject
+from eventstream.http.exchange import Exchange, Facts, Readable, Visitor
 from eventstream.http.guard import Guard
 from eventstream.telemetry.log import request_id as request_id_of_lines
 
@@ -23,32 +24,37 @@ class Gate:
         self._prefix = secrets.token_hex(5)
         self._numbers = count()
 
-    def open(self, facts: Facts, body: Readable) -> Exchange:
+    def visitor(self, facts: Facts) -> Visitor:
+        """Find out where requests with this head come from, and whether they may ask at all."""
+        try:
+            return self._admit(facts)
+        except Reject as refusal:
+            return Visitor(facts, facts.headers, self._guard.client(facts.peer, facts.headers), refusal=refusal)
+
+    def _admit(self, facts: Facts) -> Visitor:
+        headers, guard = facts.headers, self._guard
+        if facts.admin:  # whoever can open the socket's file: no page, no proxy, no other host
+            return Visitor(facts, headers, "admin")
+        client, proxied = guard.client(facts.peer, headers), guard.proxied(facts.peer)
+        guard.check_host(headers.get("host"), facts.version)
+        if facts.authority is not None:  # RFC 9112 3.2.2: its host counts, not the header's
+            headers = {**headers, "host": facts.authority}
+            guard.check_host(facts.authority, "")
+        origin = headers.get("origin")
+        if origin is None or (facts.method == "OPTIONS" and "access-control-request-method" in headers):
+            return Visitor(
+                facts, headers, client, proxied
+            )  # a preflight asks; the answer's lack of an allowance says no
+        guard.check_origin(origin, headers.get("host"), facts.path)
+        return Visitor(facts, headers, client, proxied, guard.foreign(origin, headers.get("host")))
+
+    def open(self, visitor: Visitor, body: Readable) -> Exchange:
         """Give a request its id: the caller's own when that is harmless, else a new one."""
-        given = facts.headers.get("x-request-id")
+        given = visitor.headers.get("x-request-id")
         if given is None or not _REQUEST_ID.match(given):
             given = f"{self._prefix}{next(self._numbers):06x}"
         request_id_of_lines.set(given)
-        return Exchange(facts, body, given)
-
-    def admit(self, exchange: Exchange) -> None:
-        """Find out where a request comes from, and raise Reject for what is not for us."""
-        facts, headers, guard = exchange.facts, exchange.headers, self._guard
-        if facts.admin:  # whoever can open the socket's file: no page, no proxy, no other host
-            exchange.client = "admin"
-            return
-        exchange.client = guard.client(facts.peer, headers)
-        exchange.proxied = guard.proxied(facts.peer)
-        guard.check_host(headers.get("host"), facts.version)
-        if facts.authority is not None:  # RFC 9112 3.2.2: its host counts, not the header's
-            headers["host"] = facts.authority
-            guard.check_host(facts.authority, "")
-        origin = headers.get("origin")
-        if origin is not None:
-            if facts.method == "OPTIONS" and "access-control-request-method" in headers:
-                return  # a preflight asks; the answer's lack of an allowance says no
-            guard.check_origin(origin, headers.get("host"), facts.path)
-            exchange.foreign = guard.foreign(origin, headers.get("host"))
+        return Exchange(visitor, body, given)
 
     def finish(self, exchange: Exchange, response: Response) -> Response:
         """Return the answer with what every answer has in its head, by lower-case names."""

@@ -8,7 +8,7 @@ from typing import Any
 from eventstream.components.output import Response
 from eventstream.errors import Reject
 from eventstream.http import health, root
-from eventstream.http.exchange import Exchange, Facts, Readable
+from eventstream.http.exchange import Exchange, Facts, Readable, Visitor
 from eventstream.http.gate import Gate
 from eventstream.http.guard import Guard
 from eventstream.http.history import history
@@ -50,14 +50,20 @@ class Site:
             method = "POST" if path == REVOKE else "GET"
             at(path).handlers[method] = handler
 
-    def open(self, facts: Facts, body: Readable) -> Exchange:
-        """Begin with a request whose head has been read."""
-        return self._gate.open(facts, body)
+    def visitor(self, facts: Facts) -> Visitor:
+        """Judge a head: once for all requests of a connection that repeat it."""
+        return self._gate.visitor(facts)
+
+    def open(self, visitor: Visitor, body: Readable) -> Exchange:
+        """Begin with a request whose head has been judged."""
+        return self._gate.open(visitor, body)
 
     def answer(self, exchange: Exchange) -> Response:
         """Answer a request; whatever goes wrong is an answer too. Header names are lower-case."""
+        refusal = exchange.visitor.refusal
+        if refusal is not None:
+            return self.refuse(exchange, refusal)
         try:
-            self._gate.admit(exchange)
             resource = self._resources.get(exchange.facts.path)
             response = self._nothing(exchange) if resource is None else resource.answer(exchange)
         except Exception as error:  # noqa: BLE001  # told apart, logged and counted there

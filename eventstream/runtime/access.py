@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+import msgspec
+
 from eventstream.components.identity import ANONYMOUS, Grant, Identity, Right
 from eventstream.components.key import Keys
 from eventstream.components.step import Request
@@ -57,7 +59,9 @@ class Access:
         headers = request.headers
         bare = request
         if "cookie" in headers:
-            bare = replace(request, headers={name: value for name, value in headers.items() if name != "cookie"})
+            bare = msgspec.structs.replace(
+                request, headers={name: value for name, value in headers.items() if name != "cookie"}
+            )
         identity = self._ask(bare)
         if identity is None and bare is not request and request.method in _SAFE and not request.foreign:
             identity = self._ask(request)

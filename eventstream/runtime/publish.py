@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 import msgspec
@@ -28,15 +27,16 @@ EPHEMERAL_BYTES = 60 * 1024  # what one announcement carries, its envelope apart
 _NOTHING = Event(id="-", source="-", type="-")  # stands for the event that could not be read
 
 
-@dataclass(slots=True)
-class _Pass:
+class _Pass(msgspec.Struct, eq=False):
     """One pipeline's share of a request. Once it was run, what is left of it is to be stored or sent."""
 
     pipeline: Pipeline
     context: Context
-    positions: list[int] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    doubtful: dict[int, Reject] = field(default_factory=dict)  # refused, unless a signature tells of somebody who may
+    positions: list[int] = msgspec.field(default_factory=list)
+    events: list[Event] = msgspec.field(default_factory=list)
+    doubtful: dict[int, Reject] = msgspec.field(
+        default_factory=dict
+    )  # refused, unless a signature tells of somebody who may
 
 
 class _Runner:
@@ -303,7 +303,9 @@ def under_identity(submission: Submission, identity: Identity) -> Submission:
             named[position] = item._replace(event=item.event.replace(source=source))
     if not named:
         return submission
-    return replace(submission, items=[named.get(position, item) for position, item in enumerate(submission.items)])
+    return msgspec.structs.replace(
+        submission, items=[named.get(position, item) for position, item in enumerate(submission.items)]
+    )
 
 
 _packer = msgspec.msgpack.Encoder()

@@ -21,7 +21,7 @@ from gunicorn import http as gunicorn_http
 from gunicorn.http import errors as parse_errors
 
 from eventstream.config.model import Timeouts
-from eventstream.http.exchange import ADMIN, Facts, facts_of
+from eventstream.http.exchange import ADMIN, Visitor, facts_of
 from eventstream.server.errors import write_problem
 from eventstream.server.handoff import Body, GivenAway, hand_over
 from eventstream.server.http1 import MAX_HEAD, Head, parse_head
@@ -92,7 +92,7 @@ class Conversation:
         self._readable = self._hub.loop.io(client.fileno(), READ)
         self._pending: Callable[[], int] | None = client.pending if isinstance(client, ssl.SSLSocket) else None
         self._used = False
-        self._seen: tuple[bytes, Head, Facts] | None = None  # a client's heads are mostly equal to the byte
+        self._seen: tuple[bytes, Head, Visitor] | None = None  # a client's heads are mostly equal to the byte
         self._base = {"REMOTE_ADDR": peer[0] if peer and not isinstance(peer, str | bytes) else ""}
         if isinstance(listener, str) and listener == desk.app.admin_socket:
             self._base[ADMIN] = listener
@@ -164,24 +164,24 @@ class Conversation:
         known = self._parse(data[:end]) if end >= 4 else None
         if known is None:
             return self._serve_unusual(data)
-        head, facts = known
+        head, visitor = known
         size = end + head.length
         rest = data[size:]
-        self._answer(head, facts, Body(data[end:size], head.length, self._client, self._timeouts.body), rest)
+        self._answer(head, visitor, Body(data[end:size], head.length, self._client, self._timeouts.body), rest)
         return rest
 
-    def _parse(self, data: bytes) -> tuple[Head, Facts] | None:
+    def _parse(self, data: bytes) -> tuple[Head, Visitor] | None:
         if self._seen is None or self._seen[0] != data:
             head = parse_head(data)
             if head is None:
                 return None
-            self._seen = (data, head, facts_of(self._base | head.environ))
+            self._seen = (data, head, self._desk.app.site.visitor(facts_of(self._base | head.environ)))
         return self._seen[1:]
 
-    def _answer(self, head: Head, facts: Facts, body: Body, rest: bytes) -> None:
+    def _answer(self, head: Head, visitor: Visitor, body: Body, rest: bytes) -> None:
         """Let the site answer and send it all at once, or give the socket away."""
         site = self._desk.app.site
-        response = site.answer(site.open(facts, body))
+        response = site.answer(site.open(visitor, body))
         if response.take is not None:
             self._send(head_of(response, streamed=True))
             hand_over(self._client, response.take, rest)
@@ -191,7 +191,7 @@ class Conversation:
             and not body.left  # what is not read of a body would be taken for the next request
             and not self._desk.stopping.is_set()
         )
-        content = b"" if facts.method == "HEAD" else response.body
+        content = b"" if visitor.facts.method == "HEAD" else response.body
         self._send(head_of(response, keep_alive=keep_alive) + content)
         if not keep_alive:
             raise _Ended

@@ -14,7 +14,7 @@ def gate():
 
 
 def opened(one, **headers):
-    return one.open(FACTS._replace(headers=FACTS.headers | headers), io.BytesIO())
+    return one.open(one.visitor(FACTS._replace(headers=FACTS.headers | headers)), io.BytesIO())
 
 
 def test_request_ids_differ_also_between_workers_unless_the_caller_names_a_harmless_one():
@@ -24,13 +24,21 @@ def test_request_ids_differ_also_between_workers_unless_the_caller_names_a_harml
     assert opened(gates[0], **{"x-request-id": "not mine"}).id != "not mine"
 
 
+def test_a_target_s_own_host_counts_and_not_the_header_s():
+    facts = FACTS._replace(authority="127.0.0.1")
+    found = gate().visitor(facts)
+    assert (found.headers["host"], found.client, found.refusal) == ("127.0.0.1", "127.0.0.1", None)
+    assert facts.headers["host"] == "localhost"
+    assert gate().visitor(FACTS._replace(authority="evil.example")).refusal.status == 421
+
+
 def test_what_is_found_out_about_one_request_is_not_known_of_the_next_with_the_same_head():
-    one, facts = gate(), FACTS._replace(authority="127.0.0.1")
-    first = one.open(facts, io.BytesIO())
-    one.admit(first)
-    assert (first.headers["host"], first.client) == ("127.0.0.1", "127.0.0.1")
-    second = one.open(facts, io.BytesIO())
-    assert (second.headers["host"], second.client, second.asked) == ("localhost", "", False)
+    one = gate()
+    visitor = one.visitor(FACTS)
+    first = one.open(visitor, io.BytesIO())
+    first.asked, first.identity = True, "somebody"
+    second = one.open(visitor, io.BytesIO())
+    assert (second.asked, second.identity) == (False, None)
 
 
 def test_every_answer_is_finished_and_the_component_s_own_is_left_as_it_was():
