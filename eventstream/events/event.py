@@ -20,10 +20,10 @@ AttributeValue = str | int | bool
 NO_EXTENSIONS: Mapping[str, AttributeValue] = MappingProxyType({})
 
 
+# The tag and the fields' order are those of the JSON format, so that `codec.encode` can mostly write it as it is.
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="specversion", tag="1.0"):
     """One CloudEvents 1.0 event. Never changed in place: steps call `replace`.
 
-    Without extensions and binary data it is encoded as the JSON format wants it: hence the tag, and the order.
     `data` is any JSON value, `bytes` for binary data, or `UNSET` when the event carries none.
     `extensions` holds every attribute beyond the specification's own.
     """

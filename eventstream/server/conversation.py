@@ -22,6 +22,7 @@ from gunicorn.http import errors as parse_errors
 
 from eventstream.config.model import Timeouts
 from eventstream.http.exchange import ADMIN, Visitor, facts_of
+from eventstream.server.arrival import Arrival
 from eventstream.server.errors import write_problem
 from eventstream.server.handoff import Body, GivenAway, hand_over
 from eventstream.server.http1 import MAX_HEAD, Head, parse_head
@@ -31,7 +32,6 @@ from eventstream.telemetry.log import get_logger
 
 log = get_logger("conversation")
 
-READ = 1  # libev's number for it
 READ_BYTES = 65536
 UNDER_WAY = 0.1  # seconds given, while draining, to a request that was sent before we said that we close
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -88,8 +88,7 @@ class Conversation:
         self._listener = listener
         self._peer = peer
         self._timeouts = desk.timeouts
-        self._hub = gevent.get_hub()
-        self._readable = self._hub.loop.io(client.fileno(), READ)
+        self._arrival = Arrival(client.fileno())
         self._pending: Callable[[], int] | None = client.pending if isinstance(client, ssl.SSLSocket) else None
         self._used = False
         self._seen: tuple[bytes, Head, Visitor] | None = None  # a client's heads are mostly equal to the byte
@@ -122,7 +121,7 @@ class Conversation:
             fingerprint = self._desk.app.node.metrics.error(error)
             log.exception("connection_failed", fingerprint=fingerprint)
         finally:
-            self._readable.close()
+            self._arrival.close()
         _linger(client)
 
     # -- reading ------------------------------------------------------------------------------------
@@ -136,7 +135,7 @@ class Conversation:
         desk.idle[client] = Idle(self._used, time.monotonic() + patience)
         try:
             if self._pending is None or not self._pending():
-                self._hub.wait(self._readable)  # rather than a `recv` in vain, and a timer
+                self._arrival.wait()  # rather than a `recv` in vain, and a timer
             data: bytes = client.recv(READ_BYTES)
         finally:
             del desk.idle[client]
