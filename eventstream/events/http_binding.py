@@ -46,8 +46,9 @@ def decode_request(
     if essence.startswith("application/cloudevents"):
         _need_json(essence, "application/cloudevents+json")
         return Decoded(Form.STRUCTURED, [quick.read_whole(body, max_depth) or from_mapping(_parse(body, max_depth))])
-    if any(name.startswith("ce-") for name in headers):
-        return Decoded(Form.BINARY, [_binary(headers, media_type, body, max_depth)])
+    for name in headers:
+        if name.startswith("ce-"):
+            return Decoded(Form.BINARY, [_binary(headers, media_type, body, max_depth)])
     if essence == "application/json" and attributes is not None:
         return Decoded(Form.DATA, [_plain({**attributes, "data": _parse(body, max_depth)}, now)])
     if essence == "application/json":

@@ -80,10 +80,10 @@ def key_of(identity: Identity | None, key: str | None) -> str | None:
     return key if identity is None or key is None else f"{quote(identity.name, safe='')}:{key}"
 
 
-def _with_key(items: Sequence[Incoming | Reject], key: str | None) -> tuple[list[Incoming | Reject], bool]:
+def _with_key(items: Sequence[Incoming | Reject], key: str | None) -> tuple[Sequence[Incoming | Reject], bool]:
     """Give the events that came without an id theirs: `key`, `key-1` and so on."""
     if key is None:
-        return list(items), False
+        return items, False
     named: list[Incoming | Reject] = []
     used = 0
     for item in items:

@@ -16,7 +16,7 @@ SUSPICIOUS = frozenset({"signature", "quota", *REFUSED})  # reasons of refusals 
 
 def note_published(audit: Audit, submission: Submission, published: Published) -> None:
     """Write a line of what became of one request's events, and one of the first suspicious refusal among them."""
-    suspicious = [refusal for _, refusal in published.refused if refusal.reason in SUSPICIOUS]
+    suspicious = [refusal for refusal in published.refusals.values() if refusal.reason in SUSPICIOUS]
     if suspicious:
         note_refused(audit, suspicious[0], submission.identity, submission.client, len(suspicious))
     taken = next((result for result in published.results if not isinstance(result, Reject)), None)

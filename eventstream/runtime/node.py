@@ -199,7 +199,7 @@ class Node:
         if submission.identity is not None:
             submission = under_identity(submission, submission.identity)
         published = self._publisher.publish(submission)
-        for _, refusal in published.refused:
+        for refusal in published.refusals.values():
             self.metrics.refused(refusal.reason)
             if refusal.reason in SUSPICIOUS:
                 detail = refusal.private or refusal.detail

@@ -17,7 +17,7 @@ from eventstream.errors import Drop, Reject, StepError, StoreBusy
 from eventstream.events.event import Event
 from eventstream.events.filter import Filter
 from eventstream.telemetry.log import get_logger
-from eventstream.telemetry.metrics import Metrics
+from eventstream.telemetry.metrics import Metrics, StepTally
 
 log = get_logger("pipeline")
 
@@ -31,6 +31,7 @@ class PlacedStep:
     place: str
     step: Step
     drop_on_error: bool
+    tally: StepTally
 
 
 class Pipeline:
@@ -45,7 +46,7 @@ class Pipeline:
         self.deliver = "fan_out" in marks
         self.identifies = any(placed.step.identifies for placed in spec.steps)
         self.steps = [
-            PlacedStep(placed.place, placed.step, placed.on_error == "drop")
+            PlacedStep(placed.place, placed.step, placed.on_error == "drop", metrics.step(placed.place))
             for placed in spec.steps
             if placed.step.mark is None
         ]
@@ -97,7 +98,8 @@ class Pipeline:
                 raise StepError(placed.place, f"failed with {type(error).__name__}") from error
             results = [Drop("error")] * len(events)
         finally:
-            self._metrics.step(placed.place, len(events), time.perf_counter() - began)
+            placed.tally.events += len(events)
+            placed.tally.seconds += time.perf_counter() - began
         return results
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
 import msgspec
@@ -75,11 +75,11 @@ class Publisher:
         self._access = access
         self._pause = pause
         self._waiting = 0
-        self._hook = manager.hook
         steps = [placed.step for pipeline in pipelines for placed in pipeline.steps]
         self._readers = [step for step in steps if type(step).attributes is not Step.attributes]
         self._runner = _Runner({pipeline.name: pipeline for pipeline in pipelines})
         manager.register(self._runner, "eventstream.runtime")
+        self._hook = manager.hook.eventstream_process
 
     def publish(self, submission: Submission) -> Published:
         """Run events through their pipelines; one result each, in order. Raises StoreBusy, StepError."""
@@ -89,21 +89,21 @@ class Publisher:
         done: list[_Pass] = []
         try:
             for share in shares:
-                if atomic and published.spoiled:
+                if atomic and published.refusals:
                     break
                 self._run(share, published)
                 done.append(share)
-            ephemeral = sorted(packed for share in done for packed in _pack_ephemeral(share, published))
-            if not (atomic and published.spoiled):
+            ephemeral = _pack_ephemeral([share for share in done if not share.pipeline.persist], published)
+            if not (atomic and published.refusals):
                 self._append(submission.items, done, published, atomic=atomic)
-            if atomic and published.spoiled:
+            if atomic and published.refusals:
                 _undo(shares)
                 published.take_back()
                 return published
         except Exception:
             _undo(shares)
             raise
-        for _, payload in ephemeral:
+        for payload in ephemeral:
             self._metrics.ephemeral_lost += self._store.announce(payload)
         return published
 
@@ -135,7 +135,7 @@ class Publisher:
         """Sort the events by pipeline: the first whose `match` accepts the event as received."""
         judge = self._access.publisher(submission.identity) if self._access is not None else None
         whole = self._pipelines[0]
-        if judge is None and whole.match.key == EVERYTHING.key and not published.spoiled:
+        if judge is None and whole.match.key == EVERYTHING.key and not published.refusals:
             events = [item.event for item in submission.items]  # type: ignore[union-attr]  # none is a Reject
             return [_Pass(whole, self._context(whole, submission), list(range(len(events))), events)]
         shares: dict[str, _Pass] = {}
@@ -173,9 +173,9 @@ class Publisher:
         return None
 
     def _run(self, share: _Pass, published: Published) -> None:
-        results = self._hook.eventstream_process(
-            pipeline=share.pipeline.name, events=share.events, context=share.context
-        )
+        observed = len(self._hook.get_hookimpls()) > 1  # else straight to where the hook would take the call
+        process = self._hook if observed else self._runner.eventstream_process
+        results = process(pipeline=share.pipeline.name, events=share.events, context=share.context)
         if share.context.headers:
             published.headers.update(share.context.headers)
         published.contexts.append(share.context)
@@ -245,7 +245,7 @@ class Publisher:
             elif receipt is not None:
                 detail = f"an event with id {entry.id!r} of source {entry.source!r} exists with other content"
                 published.refuse(position, Reject(detail, status=409, reason="conflict"))
-        if not (atomic and published.spoiled):
+        if not (atomic and published.refusals):
             self._metrics.stored(len(entries) - repeated, repeated, time.perf_counter() - began)
 
 
@@ -272,19 +272,21 @@ def _at(items: Sequence[Incoming | Reject], positions: Sequence[int]) -> Sequenc
     return items if len(positions) == len(items) else [items[i] for i in positions]  # type: ignore[return-value, misc]
 
 
-def _pack_ephemeral(share: _Pass, published: Published) -> Iterator[tuple[int, bytes]]:
-    """Answer for what is not persisted; yield the positions and payloads to be announced to every worker's hub."""
-    if share.pipeline.persist:
-        return
-    for position, event in zip(share.positions, share.events, strict=True):
-        published.results[position] = Sent(event.id, event.source)
-        if share.pipeline.deliver:
-            payload = pack(event)
-            if len(payload) > EPHEMERAL_BYTES:
-                detail = f"an event that is not persisted has at most {EPHEMERAL_BYTES} bytes, this one {len(payload)}"
-                published.refuse(position, Reject(detail, status=413, reason="too_large"))
-            else:
-                yield position, payload
+def _pack_ephemeral(shares: Sequence[_Pass], published: Published) -> list[bytes]:
+    """Answer for what is not persisted; return what is to be announced to every worker's hub, in order."""
+    payloads: dict[int, bytes] = {}
+    for share in shares:
+        for position, event in zip(share.positions, share.events, strict=True):
+            published.results[position] = Sent(event.id, event.source)
+            if share.pipeline.deliver:
+                payload = pack(event)
+                if len(payload) > EPHEMERAL_BYTES:
+                    most = f"at most {EPHEMERAL_BYTES} bytes, this one {len(payload)}"
+                    detail = f"an event that is not persisted has {most}"
+                    published.refuse(position, Reject(detail, status=413, reason="too_large"))
+                else:
+                    payloads[position] = payload
+    return [payload for _, payload in sorted(payloads.items())]
 
 
 def _undo(passes: Sequence[_Pass]) -> None:

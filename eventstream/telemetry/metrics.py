@@ -64,6 +64,17 @@ def _locked(folder: str, how: int) -> Iterator[None]:
         yield
 
 
+class StepTally:
+    """What one step has done since the last second."""
+
+    __slots__ = ("events", "seconds")
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.events = 0
+        self.seconds: float = 0
+
+
 class Metrics:
     """One worker's metrics."""
 
@@ -110,6 +121,7 @@ class Metrics:
         self._tallies: dict[tuple[Counter, tuple[str, ...]], float] = {}
         self._appends = [0] * (len(_LATENCY) + 1)  # by bucket
         self._appended = 0.0  # seconds in all
+        self._steps: dict[str, StepTally] = {}
         self._seen: dict[Counter, set[tuple[str, ...]]] = {}
 
     # -- counting ---------------------------------------------------------------------------------
@@ -154,10 +166,9 @@ class Metrics:
         self._counted.add(what)
         self._tally(self._counts, amount, what)
 
-    def step(self, place: str, events: int, seconds: float) -> None:
-        """Count one pass through a step."""
-        self._tally(self._step_seconds, seconds, place)
-        self._tally(self._step_events, events, place)
+    def step(self, place: str) -> StepTally:
+        """Return where the step of this place is counted."""
+        return self._steps.setdefault(place, StepTally())
 
     def sent(self, frames: int, members: int) -> None:
         """Count frames sent to each of `members`."""
@@ -202,6 +213,10 @@ class Metrics:
         tallies, self._tallies = self._tallies, {}
         for (counter, labels), amount in tallies.items():
             (counter.labels(*self._bounded(counter, labels)) if labels else counter).inc(amount)
+        for place, step in self._steps.items():
+            self._step_seconds.labels(place).inc(step.seconds)
+            self._step_events.labels(place).inc(step.events)
+            step.seconds = step.events = 0
         self._flush_appends()
         for name in ("bytes_in", "bytes_out", "fell_behind", "ephemeral_lost"):
             getattr(self, f"_{name}").inc(getattr(self, name))
