@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import signal
@@ -144,6 +145,13 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         """Close, in a worker just forked, what it will not accept from: it would keep those sockets open."""
         for one in self._leaving:
             one.close()
+
+    def spawn_worker(self) -> int:
+        """Fork a worker. It never looks for garbage in what it inherits: looking would copy all of it, page by page."""
+        gc.freeze()
+        pid = int(super().spawn_worker())  # in the worker it does not return
+        gc.unfreeze()
+        return pid
 
     # -- workers that do not start ---------------------------------------------------------------------
 
