@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eventstream-bench"
@@ -26,7 +26,11 @@ def folder(name: str) -> Path:
 
 
 def run(
-    words: Sequence[str | Path], *, cwd: Path | None = None, environ: dict | None = None, seconds: float = 900
+    words: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    seconds: float = 900,
 ) -> str:
     """Run one tool; its failure is the reason why a peer is not measured."""
     program = str(words[0])
@@ -40,14 +44,13 @@ def run(
     except subprocess.TimeoutExpired:
         raise Unavailable(f"`{program} {words[1]}` took longer than {seconds:g} s") from None
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Unavailable(f"`{program} {words[1]}` failed: {_reason(said)}")
+        raise Unavailable(f"`{program} {words[1]}` failed: {last_words(done.stderr.strip() or done.stdout.strip())}")
     return done.stdout + done.stderr
 
 
-def _reason(lines: Sequence[str]) -> str:
-    """The end of a tool's last words, without addresses: the reader wants to know why, not where."""
-    words = re.sub(r"\s*(reading )?https?://\S+", "", " ".join(line.strip() for line in lines[-2:]))
+def last_words(said: str) -> str:
+    """The end of what a tool said in one line, without addresses: the reader wants to know why, not where."""
+    words = re.sub(r"\s*(reading )?https?://\S+", "", " ".join(line.strip() for line in said.splitlines()[-2:]))
     return words if len(words) <= LONGEST_REASON else f"… {words[-LONGEST_REASON:].partition(' ')[2]}"
 
 

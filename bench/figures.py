@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Spread(NamedTuple):
@@ -34,7 +34,7 @@ def ahead(ours: Sequence[float], theirs: Sequence[float], *, more_is_better: boo
     return spread(ratios) if ratios else None
 
 
-def rotate(items: Sequence, by: int) -> list:
+def rotate(items: Sequence[Any], by: int) -> list[Any]:
     """Start each round with another contender, so none always runs first on a cool machine."""
     if not items:
         return []

@@ -3,12 +3,14 @@
 import json
 import subprocess
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from bench.cache import compile_c
 
 MARK = "@0000000000000000@"  # the generator fills it in: when the event was sent
 SOURCES = Path(__file__).parent / "load"
+
+Found = dict[str, float]  # what a command gave: numbers by name, see `load.c`
 
 
 class Ask(NamedTuple):
@@ -55,13 +57,13 @@ def masked(text: str) -> bytes:
     return head + bytes(4) + text.encode()
 
 
-def order(size: int) -> dict:
+def order(size: int) -> dict[str, Any]:
     """An event's data, `size` bytes of JSON: a small order whose note carries the mark."""
     rest = {"order": 1042, "amount": 99.5}
     return {**rest, "note": MARK.ljust(size - len(json.dumps(rest, separators=(",", ":"))) - len(',"note":""'), "x")}
 
 
-def event(size: int, **attributes: str) -> dict:
+def event(size: int, **attributes: str) -> dict[str, Any]:
     """One event as most servers here take it."""
     return {"type": "bench", **attributes, "data": order(size)}
 
@@ -85,6 +87,9 @@ class Generator:
             stderr=self._errors,
             text=True,
         )
+        assert self._popen.stdin
+        assert self._popen.stdout
+        self._commands, self._answers = self._popen.stdin, self._popen.stdout
 
     def __enter__(self) -> Self:
         return self
@@ -92,26 +97,26 @@ class Generator:
     def __exit__(self, *_: object) -> None:
         self._popen.kill()
         self._popen.wait()
-        self._popen.stdin.close()
-        self._popen.stdout.close()
+        self._commands.close()
+        self._answers.close()
         self._errors.close()
 
-    def open(self, port: int, connections: int, ask: Ask, **words: float) -> dict:
+    def open(self, port: int, connections: int, ask: Ask, **words: float) -> Found:
         """Open streams; `waiting`, `wait` and `follow` as in `load.c`."""
         files = {"request": self._file(ask.request)}
         if ask.then:
             files["then"] = self._file(ask.then)
         return self._command("open", port=port, connections=connections, **files, **words)
 
-    def publish(self, port: int, request: bytes, **words: float) -> dict:
+    def publish(self, port: int, request: bytes, **words: float) -> Found:
         """Publish, and read until every receiver has everything; words as in `load.c`."""
         return self._command("publish", port=port, request=self._file(request), **words)
 
-    def until(self, port: int, request: bytes, *, marks: int, repeats: int) -> dict:
+    def until(self, port: int, request: bytes, *, marks: int, repeats: int) -> Found:
         """Time from connecting to the `marks`-th event, `repeats` times."""
         return self._command("until", port=port, request=self._file(request), marks=marks, repeats=repeats)
 
-    def watch(self, seconds: float) -> dict:
+    def watch(self, seconds: float) -> Found:
         """Read what comes, for a while."""
         return self._command("watch", seconds=seconds)
 
@@ -125,18 +130,19 @@ class Generator:
         path.write_bytes(content)
         return path
 
-    def _command(self, name: str, **words: object) -> dict:
+    def _command(self, name: str, **words: object) -> Found:
         line = " ".join([name, *(f"{key}={value}" for key, value in words.items())])
         try:
-            self._popen.stdin.write(line + "\n")
-            self._popen.stdin.flush()
+            self._commands.write(line + "\n")
+            self._commands.flush()
         except BrokenPipeError:
             pass  # it has ended: said below
-        answer = self._popen.stdout.readline()
+        answer = self._answers.readline()
         if not answer:
             self._errors.seek(0)
             raise GeneratorFailed(f"at `{name}`: {self._errors.read()[-600:].strip() or self._popen.wait()}")
-        return json.loads(answer)
+        found: Found = json.loads(answer)
+        return found
 
     def complaints(self) -> str:
         """What it said on standard error so far: refused requests and streams."""

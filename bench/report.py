@@ -104,8 +104,18 @@ def lines(workload: dict[str, Any]) -> list[Line]:
     return [Line(workload, row) for row in workload["rows"]]
 
 
+def absent(found: dict[str, Any]) -> dict[str, str]:
+    """Who has no figure at all, for one reason: said once, not in every table."""
+    reasons: dict[str, set[str]] = {}
+    for workload in found["workloads"]:
+        for row in workload["rows"]:
+            reasons.setdefault(row["name"], set()).add(row["not_measured"])
+    return {name: whys.pop() for name, whys in reasons.items() if len(whys) == 1 and "" not in whys}
+
+
 def table(found: dict[str, Any], workload: dict[str, Any]) -> list[list[str]]:
-    """Rows of words: a head, then one row for each contender."""
+    """Rows of words: a head, then one row for each contender that has a figure somewhere."""
+    missing = absent(found)
     who = {one["name"]: one for one in found["contenders"]}
     metrics = workload["metrics"]
     alone = len(workload["rows"]) == 1
@@ -115,7 +125,7 @@ def table(found: dict[str, Any], workload: dict[str, Any]) -> list[list[str]]:
     rows = [
         ["", metrics[0]["unit"], "lowest to highest", *extra, *(metric["unit"] for metric in metrics[1:]), "durable"]
     ]
-    for line in lines(workload):
+    for line in (one for one in lines(workload) if one.name not in missing):
         title = who[line.name]["title"]
         if line.headline is None:
             rows.append([title, f"not measured: {line.why}"])
@@ -133,6 +143,8 @@ def as_text(found: dict[str, Any]) -> str:
     parts = [f"{found['title']}", _where(found), ""]
     for workload in found["workloads"]:
         parts += [f"  {workload['title']}", *_aligned(table(found, workload)), ""]
+    titles = {one["name"]: one["title"] for one in found["contenders"]}
+    parts += [f"  {titles[name]}: not measured: {why}" for name, why in absent(found).items()]
     return "\n".join(parts)
 
 
@@ -156,12 +168,14 @@ def as_markdown(found: dict[str, Any]) -> str:
         parts += [f"**{workload['title']}**", "", _cells(rows[0]), "|" + " --- |" * width]
         parts += [_cells([*row, *[""] * (width - len(row))]) for row in rows[1:]]
         parts.append("")
-    parts += [f"- {one['title']}: {_about(one)}" for one in found["contenders"] if _about(one)]
+    missing = absent(found)
+    about = {one["title"]: _about(one, missing.get(one["name"], "")) for one in found["contenders"]}
+    parts += [f"- {title}: {text}" for title, text in about.items() if text]
     return "\n".join([*parts, ""])
 
 
-def _about(one: dict[str, str]) -> str:
-    return "; ".join(text for text in (one["version"], one["note"]) if text)
+def _about(one: dict[str, str], why: str) -> str:
+    return f"not measured: {why}" if why else "; ".join(text for text in (one["version"], one["note"]) if text)
 
 
 def _cells(cells: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import rfc8785
 from nacl.signing import SigningKey
@@ -70,7 +71,7 @@ def sign(message: bytes) -> str:
     return base64.b64encode(KEY.sign(message).signature).decode()
 
 
-def event(number: int) -> dict:
+def event(number: int) -> dict[str, Any]:
     data = {"order": f"A-{number}", "total": 12.5, "lines": [{"sku": f"sku-{n}", "count": n} for n in range(5)]}
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return {"specversion": "1.0", "id": str(number), "source": "/shop", "type": "order", "time": now, "data": data}
@@ -145,14 +146,14 @@ def load(server: ServerProcess, folder: Path, requests: list[bytes], seconds: fl
     """Seconds for one request: on the clock, and of the worker's CPU."""
     (folder / "requests").write_bytes(b"".join(request + b"\0" for request in requests))
     (folder / "wrk.lua").write_text(WRK)
-    words = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", folder / "wrk.lua", f"{server.url}/events"]
-    words += ["--", folder / "requests"]
+    words = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(folder / "wrk.lua"), f"{server.url}/events"]
+    words += ["--", str(folder / "requests")]
     began = cpu_of(server)
     done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 60, check=True)
     if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
         raise SystemExit(done.stdout)
-    count = int(re.search(r"(\d+) requests in", done.stdout)[1])
-    return 1 / float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1]), (cpu_of(server) - began) / count
+    (count,), (rate,) = (re.findall(word, done.stdout) for word in (r"(\d+) requests in", r"Requests/sec:\s+([\d.]+)"))
+    return 1 / float(rate), (cpu_of(server) - began) / int(count)
 
 
 def main(seconds: int = 3, rounds: int = 5, most: int = 6000) -> None:

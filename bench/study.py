@@ -1,5 +1,6 @@
 """A case: what is measured and how; and the rounds in which the contenders take turns."""
 
+import os
 import shutil
 import tempfile
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from bench.cache import Unavailable
+from bench.cache import Unavailable, last_words
 from bench.figures import rotate
 from bench.generator import Generator, GeneratorFailed
 from bench.peers import Peer
@@ -61,11 +62,33 @@ class Scale:
 class Lab:
     """Where one contender is measured once: a folder of its own, a generator, the scale."""
 
-    def __init__(self, folder: Path, generator: Generator, scale: Scale, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, generator: Generator, scale: Scale, stock: Path) -> None:
         self.folder = folder
         self.generator = generator
         self.scale = scale
-        self.say = say
+        self._stock = stock
+
+    def stocked(self, name: str, fill: Callable[[Path], None]) -> Path:
+        """A copy of a folder that `fill` fills once for all rounds: what takes long to make is the same each time."""
+        kept, why = self._stock / name, self._stock / f"{name}.why"
+        if why.exists():
+            raise Unavailable(why.read_text())
+        if not kept.exists():
+            fresh = self._stock / f"{name}.{time.monotonic_ns()}"
+            fresh.mkdir()
+            try:
+                fill(fresh)
+            except Unavailable as reason:
+                why.write_text(str(reason))
+                raise
+            fresh.rename(kept)
+        copy = shutil.copytree(kept, self.folder / name, ignore=_sockets)
+        os.sync()  # or the first fsync of what is measured would write the copy
+        return copy
+
+
+def _sockets(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if Path(folder, name).is_socket()]
 
 
 class Case(ABC):
@@ -117,10 +140,11 @@ def run_case(case: Case, scale: Scale, say: Callable[[str], None], only: Sequenc
     wanted = [one for one in case.contenders() if not only or one.name in only]
     study = Study(case, scale, wanted)
     ready = [one for one in wanted if _prepare(one, study, say)]
-    for number in range(scale.rounds):
-        for one in rotate(ready, number):
-            say(f"{case.name}: round {number + 1} of {scale.rounds}: {one.title}")
-            _measure(case, one, study, scale, say)
+    with _folder() as stock:
+        for number in range(scale.rounds):
+            for one in rotate(ready, number):
+                say(f"{case.name}: round {number + 1} of {scale.rounds}: {one.title}")
+                _measure(case, one, study, stock, say)
     return study
 
 
@@ -138,27 +162,27 @@ def _prepare(one: Contender, study: Study, say: Callable[[str], None]) -> bool:
     return True
 
 
-def _measure(case: Case, one: Contender, study: Study, scale: Scale, say: Callable[[str], None]) -> None:
+def _measure(case: Case, one: Contender, study: Study, stock: Path, say: Callable[[str], None]) -> None:
     begun = time.monotonic()
     try:
         peer = one.make()
         peer.prepare()
-        with laboratory(scale, say) as lab:
+        with _folder() as folder, Generator(folder) as generator:
+            lab = Lab(folder, generator, study.scale, stock)
             for key, found in case.measure(peer, lab):
                 study.add(key, one.name, found)
                 say(f"  {key}: {found if isinstance(found, str) else _brief(found)}")
     except (ServerFailed, GeneratorFailed, Unavailable) as reason:
         say(f"  failed: {reason}")
-        study.absent(one.name, f"failed: {' '.join(str(reason).split())[-200:]}")
+        study.absent(one.name, f"failed: {last_words(str(reason))}")
     say(f"  {time.monotonic() - begun:.1f} s")
 
 
 @contextmanager
-def laboratory(scale: Scale, say: Callable[[str], None]) -> Iterator[Lab]:
+def _folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="bench-"))  # short: Unix sockets live in it
     try:
-        with Generator(folder) as generator:
-            yield Lab(folder, generator, scale, say)
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a server may still be writing its last line
 

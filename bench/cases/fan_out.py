@@ -1,14 +1,16 @@
 """Fan-out: many subscribers, the same events; how many deliveries a second, at what cost."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from bench.cache import Unavailable
-from bench.cases.shared import DELIVERY, OPEN_FEW, delivered
+from bench.cases.shared import DELIVERY, delivered, open_all
+from bench.cases.transports import SUBSCRIBERS
 from bench.peers import HUBS, Bare, Peer
 from bench.study import Case, Contender, Lab, Metric, Scale, Values, Workload, contender
 
-SUBSCRIBERS = {"sse": "SSE", "websocket": "WebSocket"}
-LONGEST = 10  # seconds of publishing: a slow server is not waited for
+TOO_LONG = 15  # seconds: what comes later the generator takes for lost
+LONGEST = 4  # seconds of publishing: a slow server is not waited for
 # name: (title, events that not everybody has yet, publishers' connections)
 MODES = {
     "one": ("one event at a time", 1, 1),
@@ -48,30 +50,31 @@ class FanOut(Case):
 
     def measure(self, peer: Peer, lab: Lab) -> Iterator[tuple[str, Values | str]]:
         for transport in SUBSCRIBERS:
-            try:
-                ask = peer.subscribe(transport)
-            except Unavailable as reason:
-                yield from (
-                    (_key(transport, count, mode), str(reason)) for count in _counts(lab.scale) for mode in MODES
-                )
-                continue
             for count in _counts(lab.scale):
-                folder = lab.folder / f"{transport}-{count}"
-                folder.mkdir()
-                with peer.running(folder):
-                    lab.generator.open(peer.port, count, ask, waiting=OPEN_FEW)
-                    lab.generator.publish(
-                        peer.publish_port, peer.publish(), events=5, seconds=5, window=1, receivers=count
-                    )
-                    for mode, (_, window, connections) in MODES.items():
-                        events = max(window * 2, lab.scale.of(600_000, 20_000) // count)
-                        yield (
-                            _key(transport, count, mode),
-                            delivered(
-                                peer, lab, count, events=events, seconds=LONGEST, window=window, connections=connections
-                            ),
-                        )
-                    lab.generator.close()
+                try:
+                    yield from self._saturate(peer, lab, transport, count)
+                except Unavailable as reason:
+                    yield from ((_key(transport, count, mode), str(reason)) for mode in MODES)
+
+    def _saturate(self, peer: Peer, lab: Lab, transport: str, count: int) -> Iterator[tuple[str, Values | str]]:
+        ask = peer.subscribe(transport)
+        folder = lab.folder / f"{transport}-{count}"
+        folder.mkdir()
+        with peer.running(folder):
+            open_all(peer, lab, count, ask)
+            lab.generator.publish(peer.publish_port, peer.publish(), events=5, seconds=5, window=1, receivers=count)
+            rate = math.inf
+            for mode, (_, window, connections) in MODES.items():
+                if window * count > rate * TOO_LONG:
+                    why = f"at {rate:,.0f} deliveries a second {window} events on their way take over {TOO_LONG} s"
+                    yield _key(transport, count, mode), why
+                    continue
+                events = max(window * 2, lab.scale.of(400_000, 20_000) // count)
+                words = {"seconds": LONGEST, "window": window, "connections": connections}
+                found = delivered(peer, lab, count, events=events, **words)
+                rate = found["deliveries_per_second"]
+                yield _key(transport, count, mode), found
+            lab.generator.close()
 
 
 def _counts(scale: Scale) -> tuple[int, int]:

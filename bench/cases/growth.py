@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench.cases.shared import ANSWER, OPEN_FEW, published
+from bench.cases.shared import ANSWER, open_all, published
 from bench.peers import EventStream, Peer
 from bench.study import Case, Contender, Lab, Metric, Scale, Values, Workload, contender
 
@@ -35,14 +35,15 @@ class Growth(Case):
 
     def measure(self, peer: Peer, lab: Lab) -> Iterator[tuple[str, Values | str]]:
         cost = {}
-        with peer.running(lab.folder):
+        server = EventStream()
+        with server.running(lab.folder):
             for key, count in zip(("few", "many"), _counts(lab.scale), strict=True):
                 # the generator puts each stream's number in the place of ########
-                lab.generator.open(peer.port, count, peer.subscribe("sse", "subject=########"), waiting=OPEN_FEW)
-                request = peer.publish(subject=f"{count // 2:08d}")
-                lab.generator.publish(peer.port, request, events=200, connections=8, receivers=1)
+                open_all(server, lab, count, server.subscribe("sse", "subject=########"))
+                request = server.publish(subject=f"{count // 2:08d}")
+                lab.generator.publish(server.port, request, events=200, connections=8, receivers=1)
                 found = published(
-                    peer, lab, request, seconds=lab.scale.of(5, 1), connections=8, window=200, receivers=1
+                    server, lab, request, seconds=lab.scale.of(5, 1), connections=8, window=200, receivers=1
                 )
                 cost[key] = found["server_cpu_us_per_event"]
                 yield key, found

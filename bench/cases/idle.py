@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench.cases.shared import OPEN_FEW
+from bench.cases.shared import open_all
 from bench.peers import HUBS, Peer
 from bench.study import Case, Contender, Lab, Metric, Scale, Values, Workload, contender
 
@@ -16,7 +16,7 @@ METRICS = (
 class Idle(Case):
     name = "idle"
     title = "CPU while nothing is published"
-    method = "The server's CPU time over a minute with all subscribers open, each server with its own heartbeat."
+    method = "The server's CPU time over half a minute with all subscribers open, each server with its own heartbeat."
 
     def contenders(self) -> Sequence[Contender]:
         return [contender(peer) for peer in HUBS]
@@ -25,9 +25,9 @@ class Idle(Case):
         return [Workload("sse", f"{_count(scale):,} SSE subscribers", METRICS)]
 
     def measure(self, peer: Peer, lab: Lab) -> Iterator[tuple[str, Values | str]]:
-        seconds = lab.scale.of(60, 5)
+        seconds = lab.scale.of(30, 5)
         with peer.running(lab.folder):
-            lab.generator.open(peer.port, _count(lab.scale), peer.subscribe("sse"), waiting=OPEN_FEW)
+            open_all(peer, lab, _count(lab.scale), peer.subscribe("sse"))
             lab.generator.watch(seconds=lab.scale.of(5, 1))
             before = peer.cpu_seconds()
             found = lab.generator.watch(seconds=seconds)

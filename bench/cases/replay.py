@@ -63,7 +63,7 @@ class Replay(Case):
         memory = [found["memory"][0] for found in (short, long)]
         yield "memory", {"times": memory[1] / memory[0], "short_mib": memory[0], "long_mib": memory[1]}
 
-    def _history(self, count: int, lab: Lab) -> dict[str, tuple[float, int]]:
+    def _history(self, count: int, lab: Lab) -> dict[str, tuple[float, float]]:
         server = EventStream(LONG_HISTORY)
         folder = lab.folder / f"{count}"
         folder.mkdir()
@@ -92,7 +92,7 @@ def _fill(server: EventStream, count: int, lab: Lab) -> list[str]:
     return places
 
 
-def _time(server: EventStream, query: str, marks: int, lab: Lab) -> tuple[float, int]:
+def _time(server: EventStream, query: str, marks: int, lab: Lab) -> tuple[float, float]:
     request = get(f"/events?{query}", Accept="text/event-stream")
     found = lab.generator.until(server.port, request, marks=marks, repeats=lab.scale.of(21, 5))
     return found["until_p50_us"], found["repeats"] - found["reached"]

@@ -6,10 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.cache import Unavailable
-from bench.generator import MARK, Ask
+from bench.cache import Unavailable, last_words
+from bench.generator import MARK, Ask, Found
 from bench.peers import Peer
-from bench.processes import ServerFailed
 from bench.study import Lab, Metric, Values
 
 OPEN_FEW = 50  # subscribers that have not been answered yet: no server is tested at opening here
@@ -27,10 +26,18 @@ ANSWER = (
 )
 
 
-def flaws(found: dict) -> int:
+def flaws(found: Found) -> float:
     """Everything that was not as it should: lost and repeated deliveries, broken streams, refused requests."""
     lost = abs(found["expected"] - found["deliveries"])
     return lost + found["wrong_streams"] + found["lost_connections"] + found["refused"] + found["failed"]
+
+
+def open_all(peer: Peer, lab: Lab, count: int, ask: Ask) -> float:
+    """Open `count` streams; returns the seconds it took. What is measured under fewer would mean nothing."""
+    found = lab.generator.open(peer.port, count, ask, waiting=OPEN_FEW)
+    if found["opened"] < count:
+        raise Unavailable(f"opened {found['opened']:,} of {count:,} subscribers within a minute")
+    return found["seconds"]
 
 
 def delivered(peer: Peer, lab: Lab, count: int, **words: float) -> Values:
@@ -39,7 +46,7 @@ def delivered(peer: Peer, lab: Lab, count: int, **words: float) -> Values:
     found = lab.generator.publish(peer.publish_port, peer.publish(), receivers=count, **words)
     cpu = peer.cpu_seconds() - before
     if not found["deliveries"]:
-        raise ServerFailed(f"{peer.title} delivered nothing: {lab.generator.complaints()}")
+        raise Unavailable(f"delivered nothing in time {last_words(lab.generator.complaints())}".rstrip())
     return {
         "deliveries_per_second": found["deliveries"] / found["seconds"],
         "server_cpu_us_per_delivery": cpu / found["deliveries"] * 1e6,
@@ -57,7 +64,7 @@ def published(peer: Peer, lab: Lab, request: bytes, **words: float) -> Values:
     cpu = peer.cpu_seconds() - before
     done = found["events"] - found["failed"] * (found["events"] / max(1, found["requests"]))
     if done <= 0:
-        raise ServerFailed(f"{peer.title} took nothing: {lab.generator.complaints()}")
+        raise Unavailable(f"took nothing {last_words(lab.generator.complaints())}".rstrip())
     return {
         "events_per_second": done / found["seconds"],
         "server_cpu_us_per_event": cpu / done * 1e6,
@@ -78,7 +85,7 @@ def learn_place(peer: Peer) -> str:
             publisher.recv(65536)
             while MARK.encode() not in heard:
                 heard += stream.recv(65536)
-    found = re.findall(rb"^id: ?(.+?)\r?$", heard, re.MULTILINE)
+    found: list[bytes] = re.findall(rb"^id: ?(.+?)\r?$", heard, re.MULTILINE)
     if not found:
         raise Unavailable(f"{peer.title} gives its events no ids over SSE")
     return found[-1].decode()

@@ -63,7 +63,7 @@ class Storms(Case):
         with highest_memory(peer) as seen:
             lab.generator.open(peer.port, count, ask, waiting=count, wait=0)
             found = lab.generator.publish(
-                peer.publish_port, peer.publish(), rate=RATE, seconds=lab.scale.of(30, 3), connections=16,
+                peer.publish_port, peer.publish(), rate=RATE, seconds=lab.scale.of(20, 3), connections=16,
                 receivers=count, behind=behind,
             )  # fmt: skip
         missing = abs(count * behind - found["caught_up"])

@@ -39,7 +39,7 @@ class Trim(Case):
             server = EventStream(config(events=kept))
             with server.running(folder):
                 lab.generator.publish(server.port, server.publish_batch(1_000), events=KEPT // 1_000)
-                seconds = lab.scale.of(30, 2)
+                seconds = lab.scale.of(20, 2)
                 found = published(server, lab, server.publish(), seconds=seconds, rate=RATE, connections=16)
             p99[key] = found["answer_p99_us"]
             yield key, found

@@ -1,7 +1,7 @@
 """What a case asks of a server under test, ours or a peer's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Self
@@ -47,7 +47,7 @@ class Peer(ABC):
         """A request that publishes several events."""
         raise Unavailable(f"{self.title} takes one event a request")
 
-    def spawn(self, *words: str | Path, folder: Path, environ: dict | None = None) -> Process:
+    def spawn(self, *words: str | Path, folder: Path, environ: Mapping[str, str] | None = None) -> Process:
         process = Process(words, folder, environ)
         self.processes.append(process)
         return process

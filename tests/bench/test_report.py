@@ -42,18 +42,25 @@ def found():
 
 
 def test_the_table_compares_round_by_round(found):
-    head, ours, nchan, _, bare = report.table(found, found["workloads"][0])
+    head, ours, nchan, bare = report.table(found, found["workloads"][0])
     assert head[:6] == ["", "events/s", "lowest to highest", "ours is ahead", "of the C loop", "per CPU"]
     assert ours[1:6] == ["200", "100 to 300", "", "38 %", "50 %"]  # 1/4 and 1/2 of the floor; CPU 1/2 in both
     assert nchan[3] == "2.50\u00d7"  # 100/50 and 300/100
     assert bare[4:6] == ["", ""]
 
 
-def test_who_is_not_measured_says_why(found):
-    rows = report.table(found, found["workloads"][0])
-    assert rows[3] == ["Mercure", "not measured: `go` is not installed"]
-    assert "not measured: `go` is not installed" in report.as_text(found)
-    assert "not measured: `go` is not installed" in report.as_markdown(found)
+def test_who_is_never_measured_says_why_once(found):
+    found["workloads"] *= 2
+    assert [row[0] for row in report.table(found, found["workloads"][0])] == ["", "Event-Stream", "Nchan", "C"]
+    for text in (report.as_text(found), report.as_markdown(found)):
+        assert text.count("Mercure: not measured: `go` is not installed") == text.count("not measured") == 1
+
+
+def test_who_is_not_measured_here_says_why_here(found):
+    rows = [row("eventstream", (100, 8)), row("mercure", (50, 4))]
+    found["workloads"].append({"key": "64", "title": "64 connections", "metrics": METRICS, "rows": rows})
+    assert report.table(found, found["workloads"][0])[3] == ["Mercure", "not measured: `go` is not installed"]
+    assert report.as_text(found).count("not measured") == report.as_markdown(found).count("not measured") == 1
 
 
 def test_a_lone_contender_is_compared_with_nobody(found):

@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import socket
 from dataclasses import dataclass
 
 import pytest
 from bench import cache, chart, report
 from bench.cases import CASES
 from bench.peers import Bare, EventStream, Mercure
-from bench.study import Scale, run_case
+from bench.study import Lab, Scale, run_case
 
 pytestmark = pytest.mark.skipif(
     shutil.which("cc") is None and not os.environ.get("EVENTSTREAM_ALL_TOOLS"), reason="needs a C compiler"
@@ -57,6 +58,44 @@ def test_the_latency_of_this_server_and_the_floor(tmp_path):
     assert "Event-Stream" in report.as_text(found)
     assert report.write(found, tmp_path).exists()
     assert chart.draw(found).startswith("<svg")
+
+
+def test_what_takes_long_to_make_is_made_once_for_all_rounds(tmp_path):
+    made = []
+
+    def fill(folder):
+        made.append(folder)
+        (folder / "events.db").write_text("many")
+        with socket.socket(socket.AF_UNIX) as left_behind:
+            left_behind.bind(str(folder / "sock"))
+
+    for number in range(3):
+        (tmp_path / f"{number}").mkdir()
+        copy = Lab(tmp_path / f"{number}", None, Tiny(), tmp_path).stocked("history", fill)
+        assert [path.name for path in copy.iterdir()] == ["events.db"]
+        (copy / "events.db").write_text("changed")
+    assert len(made) == 1
+
+
+def test_what_could_not_be_made_is_not_tried_again(tmp_path):
+    tried = []
+
+    def fill(folder):
+        tried.append(folder)
+        raise cache.Unavailable("stored 7 of 9 events in 120 s")
+
+    for _ in range(2):
+        with pytest.raises(cache.Unavailable, match="7 of 9"):
+            Lab(tmp_path, None, Tiny(), tmp_path).stocked("history", fill)
+    assert len(tried) == 1
+
+
+def test_a_history_is_stored_once_and_each_round_begins_with_a_copy():
+    study = run_case(CASES["startup"], Tiny(rounds=2), lambda _: None)
+    for workload in study.case.workloads(study.scale):
+        values = study.rounds[workload.key, EventStream.name]
+        assert len(values) == 2
+        assert all(0 < one["cpu_seconds"] < 20 and one["stored_mib"] > 0 for one in values)
 
 
 def test_a_peer_that_cannot_be_had_is_reported(monkeypatch):

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from bench.generator import MARK, Ask, compact, event, get, order, post, websocket
 from bench.peers.eventstream.variants import LONG_HISTORY, config
@@ -41,7 +42,8 @@ class EventStream(Peer):
         for plugin in self._plugins:
             words += ["--plugin", str(plugin)]
         words += ["serve", str(file), "--workers", str(self._workers), "--bind", f"127.0.0.1:{self.port}"]
-        server = self.spawn(*words, folder=folder)
+        # Set, it would have Python compile anew, at each start, what has changed since the installation.
+        server = self.spawn(*words, folder=folder, environ={"PYTHONDONTWRITEBYTECODE": ""})
         heard = wait_for(lambda: server.running() and _listening(server.log.read_text(errors="replace")), "the server")
         self.port = self.publish_port = heard
         wait_for(lambda: server.log.read_text(errors="replace").count("worker_ready") >= self._workers, "the workers")
@@ -60,14 +62,15 @@ class EventStream(Peer):
         one = {**head, "id": MARK, "data": {**order(size), "note": "x" * len(order(size)["note"])}}
         return post("/events", compact([one] * events), "application/cloudevents-batch+json")
 
-    def receipt(self, request: bytes) -> dict:
+    def receipt(self, request: bytes) -> dict[str, Any]:
         """Publish one event apart from the generator; returns what the server answered."""
         head, _, body = request.partition(b"\r\n\r\n")
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
             connection.request("POST", "/events", body=body, headers=fields)
-            return json.loads(connection.getresponse().read())
+            answer: dict[str, Any] = json.loads(connection.getresponse().read())
+            return answer
         finally:
             connection.close()
 

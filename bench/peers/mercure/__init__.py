@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote_plus
 
 from bench import cache
@@ -52,7 +54,7 @@ class Mercure(Peer):
         return post("/.well-known/mercure", body, "application/x-www-form-urlencoded", Authorization=token)
 
 
-def _token(claims: dict) -> str:
+def _token(claims: Mapping[str, Any]) -> str:
     """A JSON Web Token with HS256."""
     parts = [{"alg": "HS256", "typ": "JWT"}, claims]
     text = ".".join(_base64url(compact(part).encode()) for part in parts)
