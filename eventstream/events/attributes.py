@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -123,9 +122,8 @@ def is_timestamp(text: str) -> bool:
 
 def timestamp(seconds: float) -> str:
     """Return Unix seconds as RFC 3339 in UTC, to the millisecond."""
-    whole = math.floor(seconds)
-    second, milliseconds = divmod(whole * 1000 + round((seconds - whole) * 1e6) // 1000, 1000)
-    return f"{_second(second)}.{milliseconds:03d}Z"
+    second, microseconds = divmod(round(seconds * 1e6), 1_000_000)
+    return f"{_second(second)}.{microseconds // 1000:03d}Z"
 
 
 @lru_cache(maxsize=4)

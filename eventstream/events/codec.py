@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import re
-import secrets
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from eventstream.errors import Fault, Reject
 from eventstream.events import strict_json
 from eventstream.events.attributes import fault_in, json_type, timestamp
 from eventstream.events.event import CONTEXT_ATTRIBUTES, NO_EXTENSIONS, RESERVED_NAMES, UNSET, Event
+from eventstream.events.fresh_id import fresh_id
 
 MAX_FAULTS = 100  # told of one request
 MAX_NAME = 64  # characters of a sender's own name that are repeated to it
@@ -92,7 +92,7 @@ def from_mapping(fields: Any, *, plain: bool = False, now: float = 0.0) -> Incom
     fingerprint = fingerprint_of(given, data)
     identified = "id" in given
     if plain:
-        given.setdefault("id", secrets.token_hex(16))
+        given.setdefault("id", fresh_id())
         given.setdefault("source", ANONYMOUS_SOURCE)
         given.setdefault("time", timestamp(now))
     return Incoming(build(given, data), fingerprint, identified)

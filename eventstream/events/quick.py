@@ -6,7 +6,6 @@ is what it would read, which the tests hold against it.
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Literal
 
 import msgspec
@@ -15,6 +14,7 @@ from eventstream.events import strict_json
 from eventstream.events.attributes import fault_in, timestamp
 from eventstream.events.codec import ANONYMOUS_SOURCE, Incoming, digest_of
 from eventstream.events.event import UNSET, Event
+from eventstream.events.fresh_id import fresh_id
 
 _OPTIONAL = ("time", "subject", "datacontenttype", "dataschema")
 
@@ -97,7 +97,7 @@ def read_plain(body: bytes, max_depth: int, now: float) -> Incoming | None:
     fingerprint = digest_of(attributes, given.data)
     attributes.setdefault("time", timestamp(now))
     event = Event(
-        id=secrets.token_hex(16) if id is None else id,
+        id=fresh_id() if id is None else id,
         source=ANONYMOUS_SOURCE if source is None else source,
         data=given.data,
         **attributes,
