@@ -1,5 +1,6 @@
 # docker build -t eventstream .        (see docs/how-to/run-in-docker.md)
 FROM python:3.11-slim AS build
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY eventstream ./eventstream

@@ -52,9 +52,12 @@ def look_inside(wheel: Path) -> None:
         f"{package}/{file.relative_to(folder)}"
         for package, folder in (("eventstream", ROOT / "eventstream"), ("eventstream_plugins", ROOT / "plugins"))
         for file in folder.rglob("*")
-        if file.suffix == ".py" or file.name == "py.typed"
+        if file.suffix in (".py", ".pyi") or file.name == "py.typed"
     }
+    compiled = {name.replace(".pyi", ".abi3.so") for name in wanted if name.endswith(".pyi")}
     found = {name for name in names if ".dist-info/" not in name}
+    if shutil.which("cc"):
+        wanted |= compiled
     assert found == wanted, f"missing {wanted - found}, foreign {found - wanted}"
     assert any(name.endswith("licenses/LICENSE") for name in names), names
     assert not [name for name in names if name.startswith(FOREIGN)]

@@ -5,6 +5,12 @@ import sqlite3
 
 # What takes a file of the next version back to the one before it.
 _BACK = {
+    3: (
+        "INSERT INTO id_small SELECT substr(key, 1, 6), offset FROM id_log WHERE offset > (SELECT listed FROM meta)",
+        "ALTER TABLE id_small RENAME TO id_recent",
+        "ALTER TABLE meta DROP COLUMN listed",
+        "UPDATE meta SET recent = (SELECT count(*) FROM id_recent)",
+    ),
     2: (
         "DROP VIEW ids",
         "INSERT INTO ids_2 SELECT key, fingerprint, offset, received FROM id_log",

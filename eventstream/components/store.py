@@ -175,6 +175,13 @@ class Store(Component):
         """
         raise NotImplementedError
 
+    def echo(self, take: Callable[[int, int, Callable[[], list[Record]]], None]) -> None:
+        """Give `take(after, next, records)` what this process appends, once it is durable and before `grown`.
+
+        `records()` returns every delivered event of `after < offset <= next`, as `read` would. An offer that a
+        store need not make: whoever takes it reads what it is not given. Call it after `open`.
+        """
+
     def announce(self, payload: bytes) -> int:
         """Send a payload of at most 64 KiB to every process's `ephemeral`, this one included.
 

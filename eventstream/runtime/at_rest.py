@@ -10,7 +10,7 @@ Fingerprints are hashed again under a key, so that nobody confirms a guessed eve
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -163,6 +163,9 @@ class SealedStore(WrappedStore):
             if count % PAUSE_EVERY == 0:
                 self._services.pause()
         return Page(records, page.next, page.head, max(page.trimmed, lost))
+
+    def echo(self, take: Callable[[int, int, Callable[[], list[Record]]], None]) -> None:
+        """Offer nothing: the store would give it back sealed."""
 
     def _opened(self, record: Record, keys: dict[str, list[bytes]]) -> Record:
         """Return the record opened. `keys` remembers for one page which may open what; raises _UnreadableError."""

@@ -8,7 +8,7 @@ from typing import Any
 from eventstream.components.chain import ChainMark, ChainPage
 from eventstream.components.component import Services
 from eventstream.components.ledger import Ledger
-from eventstream.components.store import Conflict, Entry, Epoch, Keep, Page, Receipt, Store
+from eventstream.components.store import Conflict, Entry, Epoch, Keep, Page, Receipt, Record, Store
 from eventstream.events.filter import Filter
 
 
@@ -58,6 +58,10 @@ class WrappedStore(Store):
     def watch(self, grown: Callable[[int], None], ephemeral: Callable[[bytes], None]) -> None:
         """Watch the store."""
         self.store.watch(grown, ephemeral)
+
+    def echo(self, take: Callable[[int, int, Callable[[], list[Record]]], None]) -> None:
+        """Let the store give back what it is given."""
+        self.store.echo(take)
 
     def announce(self, payload: bytes) -> int:
         """Announce through the store."""

@@ -14,6 +14,7 @@ from eventstream import (
     Conflict,
     Cursor,
     Receipt,
+    Record,
     Store,
 )
 from eventstream.testing import other_process
@@ -69,6 +70,28 @@ class SharingContract(StoreFixtures):
         leaving.close()
         append(staying, "b")
         wait_until(lambda: heads[-1:] == [2])
+
+    def test_an_echo_is_what_is_read(self, opened: Opener) -> None:
+        """An offer that a store need not make; where it does, nothing lies between the events of a run."""
+        stores = [opened(), opened()] if self.shared else [opened()]
+        runs: list[tuple[int, int, list[Record]]] = []
+
+        def work(store: Store, name: str) -> None:
+            for number in range(40):
+                shared, hidden = make_entry(f"shared-{number}"), make_entry(f"{name}-{number}-hidden", deliver=False)
+                store.append([make_entry(f"{name}-{number}", subject="s"), shared, hidden, shared])
+
+        threads: list[threading.Thread] = []
+        for store in stores:
+            store.echo(lambda after, reached, records: runs.append((after, reached, records())))
+            threads += [threading.Thread(target=work, args=(store, str(len(threads) + n))) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stored = read_all(stores[0])
+        for after, reached, records in runs:
+            assert records == [record for record in stored if after < record.offset <= reached]
 
     # Several at once
 

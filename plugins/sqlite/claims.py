@@ -1,33 +1,25 @@
-"""Claims that arrive while others are being written share the next transaction.
-
-The first that finds nobody writing leads: it takes all that have queued, runs one native call, and hands out the
-outcomes. It makes the first of those that came meanwhile the next leader, also when it fails or is killed.
-"""
+"""Claims that arrive while others are being written share the next transaction."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
-from eventstream import StoreBusy
-
 from .facts import Claim, Facts
+from .turns import Turns
 
 MAX_CLAIMS = 1000  # in one transaction
-PATIENCE = 10.0  # seconds to wait for a transaction, which another process may hold up
 
 
-class _Waiting(Claim):
-    """A claim in the queue. `turn` is set when it is done, or is to lead (`leads`)."""
+class _Asked(Claim):
+    """A claim, and when it was asked for."""
 
-    __slots__ = ("error", "leads", "turn")
+    __slots__ = ("now",)
 
-    def __init__(self, key: str, expires: float) -> None:
-        super().__init__(key, expires)
-        self.error: str | None = None
-        self.leads = False
-        self.turn = threading.Event()
+    def __init__(self, key: str, now: float, ttl: float) -> None:
+        super().__init__(key, now + ttl)
+        self.now = now
 
 
 class Claims:
@@ -37,64 +29,21 @@ class Claims:
         """Write to `facts`, in native threads; `pause` lets those come who are about to."""
         self._facts = facts
         self._offload = offload
-        self._pause = pause
-        self._lock = threading.Lock()
-        self._queue: list[_Waiting] = []
-        self._leading = False
+        self._turns = Turns(f"ledger {facts.path}", self._write, fitting=_fitting, gather=pause)
 
     def claim(self, key: str, now: float, ttl: float) -> bool:
         """Claim a key; False when somebody holds it. Raises StoreBusy."""
-        mine = _Waiting(key, now + ttl)
-        try:
-            if self._join(mine) or self._wait(mine):
-                self._lead(now)
-        except BaseException:
-            self._abandon(mine)
-            raise
-        if mine.error is not None:
-            raise StoreBusy(mine.error)
+        mine = _Asked(key, now, ttl)
+        self._turns.take(mine)
         return mine.granted
 
-    def _join(self, mine: _Waiting) -> bool:
-        with self._lock:
-            self._queue.append(mine)
-            mine.leads, self._leading = not self._leading, True
-            return mine.leads
+    def close(self) -> None:
+        """Refuse what comes, and wait for what is under way."""
+        self._turns.close()
 
-    def _wait(self, mine: _Waiting) -> bool:
-        if mine.turn.wait(PATIENCE):
-            return mine.leads
-        raise StoreBusy(f"ledger {self._facts.path}: no claim within {PATIENCE:.0f} s")
+    def _write(self, batch: list[_Asked]) -> None:
+        self._offload(lambda: self._facts.claim(batch, batch[0].now))
 
-    def _lead(self, now: float) -> None:
-        self._pause()
-        with self._lock:
-            batch, self._queue = self._queue[:MAX_CLAIMS], self._queue[MAX_CLAIMS:]
-        error: str | None = f"ledger {self._facts.path}: a claim was interrupted"
-        try:
-            self._offload(lambda: self._facts.claim(batch, now))
-            error = None
-        except StoreBusy as trouble:
-            error = str(trouble)
-        finally:
-            self._hand_over()
-            for one in batch:
-                one.error = error
-                one.leads = False
-                one.turn.set()
 
-    def _hand_over(self) -> None:
-        with self._lock:
-            self._leading = bool(self._queue)
-            if self._leading:
-                self._queue[0].leads = True
-                self._queue[0].turn.set()
-
-    def _abandon(self, mine: _Waiting) -> None:
-        """Leave the queue, killed or out of patience; pass on a lead that was ours."""
-        with self._lock:
-            queued = mine in self._queue
-            if queued:
-                self._queue.remove(mine)
-        if queued and mine.leads:
-            self._hand_over()
+def _fitting(claims: Iterable[_Asked]) -> int:
+    return sum(1 for _ in islice(claims, MAX_CLAIMS))

@@ -6,15 +6,15 @@ interpreter lock: so few calls, each over many rows, with texts that repeat (and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
 from typing import Any
 
-from eventstream import CHAIN_START, Entry, chain_hash
+from eventstream import CHAIN_START, Entry, Record, chain_hash
 
 from . import ids
-from .session import Session
+from .session import Session, Sessions
 
 # What an entry got, as a number: a new offset, minus the offset of its first copy, or one of these.
 CONFLICT = 0
@@ -25,7 +25,9 @@ _LOOKUP = 4096  # ids per question
 _WHOLE = (1024, 256, 64)  # rows per statement; the rest below 64 has a statement of its own size
 _EVENT = "(type, source, subject, received, deliver, json, offset, hash)"
 _ID = "(offset, key, fingerprint, received)"
-_GROW = "UPDATE meta SET head = ?, events = events + ?, bytes = bytes + ?, ids = ids + ?, turn = ?, recent = ?"
+GROW = """
+UPDATE meta SET head = ?, events = events + ?, bytes = bytes + ?, ids = ids + ?, listed = ?, turn = ?, recent = ?
+"""
 _END = """
 UPDATE meta SET chained = ?, chain_hash = ?,
   anchor = coalesce(anchor, ?), anchor_hash = coalesce(anchor_hash, zeroblob(32))
@@ -47,12 +49,48 @@ class Request:
         self.epoch = ""
 
 
+def count_new(requests: Iterable[Request]) -> int:
+    """Return how many events a commit has added: they have the last offsets, without a hole."""
+    return sum(outcome is not None and outcome > 0 for request in requests for outcome in request.outcomes or ())
+
+
+def records(requests: Iterable[Request], received: int) -> list[Record]:
+    """Return the events that a commit has added and that are delivered, as they would be read."""
+    return [
+        Record(outcome, entry.type, entry.source, entry.subject, entry.json, received / 1e6)
+        for request in requests
+        for entry, outcome in zip(request.entries, request.outcomes or (), strict=True)
+        if outcome is not None and outcome > 0 and entry.deliver
+    ]
+
+
 def key_of(entry: Entry) -> bytes:
     """Return 16 bytes that stand for source and id."""
     entry.type.encode()
     if entry.subject is not None:
         entry.subject.encode()
     return blake2b(f"{entry.source}\0{entry.id}".encode(), digest_size=16).digest()
+
+
+class Commits:
+    """Commits to one file, each one call that blocks."""
+
+    def __init__(self, sessions: Sessions, *, chained: bool) -> None:
+        """Write through `sessions`; with `chained` new events continue the hash chain, or begin one."""
+        self._sessions = sessions
+        self._chained = chained
+
+    def write(self, requests: Sequence[Request], received: int, deadline: float) -> int:
+        """Commit what is new of all requests; return the new head, 0 if nothing was. Raises StoreBusy.
+
+        `received` is in microseconds, `deadline` on the clock of `time.monotonic`.
+        """
+        with self._sessions.transaction("append", deadline) as session:
+            return write(session, requests, received, chained=self._chained)
+
+    def close(self) -> None:
+        """Give back what is idle."""
+        self._sessions.close()
 
 
 def write(session: Session, requests: Sequence[Request], received: int, *, chained: bool = False) -> int:
@@ -68,6 +106,7 @@ def write(session: Session, requests: Sequence[Request], received: int, *, chain
     head = -head
     previous: bytes | None = (known.pop(ids.CHAIN)[0] or CHAIN_START) if chained else None
     turn, recent = known.pop(ids.MOVES)
+    listed = -known.pop(ids.LISTED)[1]
     events: list[Any] = []
     log: list[Any] = []
     first = head
@@ -86,8 +125,9 @@ def write(session: Session, requests: Sequence[Request], received: int, *, chain
             execute(sql, values)
         for sql, values in _statements("id_log", _ID, log, added):
             execute(sql, values)
-        turn, recent = ids.index(session.connection, first, added, turn, -recent)
-        execute(_GROW, (head, added, sum(map(len, events[5::8])), added, turn, recent))
+        session.latest.add(log[1::4], log[0::4])
+        places = ids.index(session.connection, added, head, listed, turn, -recent)
+        execute(GROW, (head, added, sum(map(len, events[5::8])), added, *places))
         if previous is not None:
             execute(_END, (head, previous, first))
     return head if added else 0
@@ -103,6 +143,9 @@ def _look_up(session: Session, keys: list[bytes]) -> dict[Any, tuple[Any, int]]:
         rows = session.connection.execute(ids.lookup(size, older=session.older), asked).fetchall()
         known.update((key, (fingerprint, -offset)) for key, fingerprint, offset in rows)
     session.older = bool(known.pop(ids.OLDER)[1])
+    session.latest.follow(session.connection, -known[ids.LISTED][1], -known[None][1])
+    latest = session.latest.find(session.connection, keys)
+    known.update((key, (fingerprint, -offset)) for key, fingerprint, offset in latest)
     return known
 
 

@@ -77,5 +77,6 @@ class SqliteLedger(Ledger):
             if thread is not threading.current_thread():
                 thread.join(5)
         self._followers = []
+        self._claims.close()
         self._facts.close()
         self._rates.close()

@@ -44,23 +44,23 @@ class Turnstile:
 
     def __init__(self, path: str) -> None:
         """Open `<path>.gate` and `<path>.write`."""
-        self._gate = open_lock(f"{path}.gate")
+        self.gate = open_lock(f"{path}.gate")
         try:
-            self._write = open_lock(f"{path}.write")
+            self.write = open_lock(f"{path}.write")
         except BaseException:
-            os.close(self._gate)
+            os.close(self.gate)
             raise
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Hold the right to write. After an error close the turnstile: that gives everything back."""
-        fcntl.flock(self._gate, fcntl.LOCK_EX)
-        fcntl.flock(self._write, fcntl.LOCK_EX)
-        fcntl.flock(self._gate, fcntl.LOCK_UN)
+        fcntl.flock(self.gate, fcntl.LOCK_EX)
+        fcntl.flock(self.write, fcntl.LOCK_EX)
+        fcntl.flock(self.gate, fcntl.LOCK_UN)
         yield
-        fcntl.flock(self._write, fcntl.LOCK_UN)
+        fcntl.flock(self.write, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Give both locks back."""
-        os.close(self._gate)
-        os.close(self._write)
+        os.close(self.gate)
+        os.close(self.write)

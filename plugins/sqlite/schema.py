@@ -93,6 +93,21 @@ CREATE TABLE blocks (
 
 ALTER TABLE meta ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0
 """,
+    # The latest ids stand in no index (see `ids`). Programs of version 3 do not look for them in the log: for these
+    # the small index has gone, and they refuse to write. Those of version 2 go through the view.
+    """
+DROP TRIGGER ids_insert
+
+CREATE TRIGGER ids_insert INSTEAD OF INSERT ON ids BEGIN
+  INSERT INTO id_log VALUES (NEW.offset, NEW.key, NEW.fingerprint, NEW.received);
+END
+
+ALTER TABLE id_recent RENAME TO id_small
+
+ALTER TABLE meta ADD COLUMN listed INTEGER NOT NULL DEFAULT 0
+
+UPDATE meta SET listed = head
+""",
 )
 VERSION = len(_UPGRADES)
 
@@ -112,7 +127,7 @@ _ADVICE = {
 def connect(path: str, *, synchronous: Synchronous = "FULL", query_only: bool = False) -> sqlite3.Connection:
     """Open the existing file; one user at a time may use the connection, from any thread."""
     connection = sqlite3.connect(
-        f"file:{quote(path)}?mode=rw",
+        address(path),
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
@@ -120,19 +135,30 @@ def connect(path: str, *, synchronous: Synchronous = "FULL", query_only: bool = 
         cached_statements=512,
     )
     try:
-        for pragma in (
-            f"synchronous = {synchronous}",
-            f"wal_autocheckpoint = {AUTO_CHECKPOINT}",
-            f"journal_size_limit = {WAL_LIMIT}",
-            "secure_delete = OFF",
-            "cache_size = -8192",
-            f"query_only = {int(query_only)}",
-        ):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
+        for pragma in pragmas(synchronous, query_only=query_only):
+            connection.execute(pragma).fetchall()
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def address(path: str) -> str:
+    """Return what opens the existing file."""
+    return f"file:{quote(path)}?mode=rw"
+
+
+def pragmas(synchronous: Synchronous, *, query_only: bool = False) -> list[str]:
+    """Return what each connection begins with."""
+    settings = {
+        "synchronous": synchronous,
+        "wal_autocheckpoint": AUTO_CHECKPOINT,
+        "journal_size_limit": WAL_LIMIT,
+        "secure_delete": "OFF",
+        "cache_size": -8192,
+        "query_only": int(query_only),
+    }
+    return [f"PRAGMA {name} = {value}" for name, value in settings.items()]
 
 
 def create_file(path: Path) -> None:

@@ -29,15 +29,15 @@ from eventstream import (
     epoch_of,
 )
 
-from . import chain, copy, schema
-from .commit import CONFLICT, Outcome
+from . import chain, copy, native, schema
+from .commit import CONFLICT, Commits, Outcome
 from .ledger import SqliteLedger
 from .presence import Presence, is_begun
 from .reader import Reader
 from .session import Sessions
 from .trim import Trimmer, wal_bytes
 from .watch import Watch
-from .writer import Writer
+from .writer import Echo, Writer
 
 
 class SqliteConfig(Config, frozen=True):
@@ -124,6 +124,10 @@ class Sqlite(Store):
         """Listen to every process on this file, this one included."""
         self._parts.watch.listen(grown, ephemeral)
 
+    def echo(self, take: Echo) -> None:
+        """Give back each group commit of this process as it would be read."""
+        self._parts.echo(take)
+
     def announce(self, payload: bytes) -> int:
         """Send an ephemeral payload to every process."""
         return self._parts.watch.ephemeral(payload)
@@ -149,7 +153,10 @@ class Sqlite(Store):
         return self._parts.read_chain(after, limit)
 
     def stats(self) -> dict[str, Any]:
-        """Return counts, sizes in bytes and times in seconds; `ids_window` is how far back ids are known."""
+        """Return counts, sizes in bytes and times in seconds; `ids_window` is how far back ids are known.
+
+        `native` is 1 where commits run in compiled code, 0 where they run in Python.
+        """
         return self._parts.stats()
 
 
@@ -164,8 +171,13 @@ class _Open:
         self._exit = ExitStack()
         try:
             services.offload(self._enter)
-            self.sessions = Sessions(path, "FULL" if store.durability == "fsync" else "NORMAL")
-            self._writer = Writer(self.sessions, services.offload, services.now, chained=store.chained)
+            synchronous: schema.Synchronous = "FULL" if store.durability == "fsync" else "NORMAL"
+            self.sessions = Sessions(path, synchronous)
+            self._exit.callback(self.sessions.close)
+            compiled = None if store.chained else native.commits(path, synchronous)
+            self._native = compiled is not None
+            commits = compiled or Commits(self.sessions, chained=store.chained)
+            self._writer = Writer(path, commits, services.offload, services.now)
             self._trimmer = Trimmer(self.sessions, keep)
             self.reader = Reader(path, services.offload, services.pause, self._version)
             self._exit.callback(self.reader.close)
@@ -194,6 +206,9 @@ class _Open:
         if self._watch is None:
             raise StoreBusy(f"sqlite store {self.path} is open for reading only")
         return self._watch
+
+    def echo(self, take: Echo) -> None:
+        self._writer.echo = take
 
     def append(self, entries: Sequence[Entry], *, atomic: bool) -> list[Receipt | Conflict | None]:
         watch = self.watch
@@ -240,6 +255,7 @@ class _Open:
             "ids_window": 0.0 if oldest is None else max(0.0, self._services.now() - oldest),
             "wal_bytes": wal_bytes(self.path),
             "file_bytes": Path(self.path).stat().st_size,
+            "native": int(self._native),
             "commits": self._writer.commits,
             "commit_seconds": self._writer.commit_seconds,
             "slowest_commit": self._writer.slowest_commit,

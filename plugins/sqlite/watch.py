@@ -111,7 +111,8 @@ class _Ear:
     def close(self) -> None:
         """Wake the thread with an empty word, and remove the name."""
         self._closed = True
-        with self._waker, suppress(BlockingIOError):  # full: the thread is about to look at `_closed` anyway
+        # Full: the thread is about to look at `_closed` anyway. Refused: it has looked, and is gone.
+        with self._waker, suppress(BlockingIOError, ConnectionRefusedError):
             self._waker.send(_STOP)
         self._path.unlink(missing_ok=True)
         if threading.current_thread() is not self._thread:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import sqlite_commits
 
 from eventstream import Store
 from eventstream.hooks.catalogue import build_catalogue
@@ -31,3 +32,11 @@ for _name in STORES:
 def test_each_example_makes_a_store(name: str) -> None:
     for example in STORES[name].examples:
         assert STORES[name].create(example).durability in ("fsync", "os", "replicated", "memory")
+
+
+class TestSqliteInPython(contract_of("sqlite")):  # type: ignore[misc]  # a class made above
+    """The store's other way to commit: see its module `native`."""
+
+    @pytest.fixture(autouse=True)
+    def commits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        sqlite_commits.choose("pure", monkeypatch)

@@ -49,7 +49,7 @@ def claim_while_one_is_written(claims, gate, keys):
     wait_for(lambda: gate.calls == 1, "the first to lead")
     for thread in threads[1:]:
         thread.start()
-    wait_for(lambda: len(claims._queue) == len(keys) - 1, "the others to queue")
+    wait_for(lambda: len(claims._turns._queue) == len(keys) - 1, "the others to queue")
     gate.open.set()
     for thread in threads:
         thread.join(10)

@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+from sqlite_commits import commits  # noqa: F401  # a fixture
 
 from eventstream import Cursor
 from eventstream.testing import other_process
@@ -14,6 +15,8 @@ from eventstream.testing.other_process import make_entry
 from eventstream.testing.services import PlainServices
 from eventstream.testing.store_fixtures import append, read_all
 from eventstream_plugins.sqlite import Sqlite
+
+pytestmark = pytest.mark.usefixtures("commits")
 
 
 @pytest.fixture

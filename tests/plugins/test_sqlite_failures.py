@@ -11,12 +11,15 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from sqlite_commits import commits  # noqa: F401  # a fixture
 
 from eventstream import ConfigError, Receipt, StoreBusy
 from eventstream.testing.other_process import make_entry
 from eventstream.testing.services import PlainServices
 from eventstream.testing.store_fixtures import append, read_all
 from eventstream_plugins.sqlite import Sqlite, schema
+
+pytestmark = pytest.mark.usefixtures("commits")
 
 
 @pytest.fixture
@@ -66,6 +69,31 @@ def test_a_full_disk(store):
     assert len(read_all(store)) == 2 + len(receipts)
 
 
+def test_a_session_that_failed_is_not_used_again(store):
+    append(store, "before")
+    idle = store._parts._writer._commits._sessions._idle
+    (first,) = idle
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    try:
+        with pytest.raises(StoreBusy, match=r"cannot append: .*\(SQLITE_"):
+            store.append([make_entry("too large", json=b'"' + b"x" * 500_000 + b'"')])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not idle
+    assert append(store, "too large") == [2]
+    assert idle[0] is not first
+
+
+def test_a_file_that_has_gone_is_told_and_may_come_back(store, path):
+    path.rename(path.with_name("away.db"))
+    for _ in range(2):
+        with pytest.raises(StoreBusy, match=r"events\.db: cannot append: unable to open .* \(SQLITE_CANTOPEN"):
+            append(store, "a")
+    path.with_name("away.db").rename(path)
+    assert append(store, "a") == [1]
+
+
 def append_until_refused(store, receipts):
     for number in range(1000):
         receipts += store.append([make_entry(str(number), json=b'"' + b"x" * 5000 + b'"')])
@@ -88,6 +116,7 @@ class Treacherous(sqlite3.Connection):
 
 
 def test_a_commit_that_fails_is_not_acknowledged_and_its_connection_not_used_again(path, monkeypatch):
+    monkeypatch.setenv("EVENTSTREAM_PURE", "1")
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, factory=Treacherous, **options))
     store = Sqlite.create({"path": str(path)})

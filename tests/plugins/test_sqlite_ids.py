@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 import sqlite_versions
+from sqlite_commits import commits  # noqa: F401  # a fixture
 
 from eventstream import Conflict, Duration, Keep
 from eventstream.testing.deadline import Clock
@@ -12,6 +13,8 @@ from eventstream.testing.other_process import make_entry
 from eventstream.testing.services import PlainServices
 from eventstream.testing.store_fixtures import append
 from eventstream_plugins.sqlite import Sqlite, commit, ids, schema
+
+pytestmark = pytest.mark.usefixtures("commits")
 
 MINUTE = Keep(ids=Duration(60))
 
@@ -45,7 +48,8 @@ def opened(path, clock):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Let keys move on to the large index after a few."""
+    """Let keys move on to the small and to the large index after a few."""
+    monkeypatch.setattr(ids, "LATEST", 20)
     monkeypatch.setattr(ids, "RECENT", 100)
 
 
@@ -80,8 +84,8 @@ def test_ids_are_known_in_both_indexes(opened, path):
         append(store, *names[at : at + 50])
     for name in names[500:]:
         append(store, name)
-    assert count(path, "id_recent") <= 150
-    assert count(path, "id_recent") + count(path, "id_index") == 1000
+    assert count(path, "id_small") <= 150
+    assert 1000 - 20 <= count(path, "id_small") + count(path, "id_index") <= 1000
     assert all(are_known(store, names))
     assert all(are_known(opened(), names))
     assert store.head() == 1000
@@ -95,7 +99,7 @@ def test_what_is_forgotten_leaves_nothing_behind(opened, path, clock):
         clock.advance(61)
         store.trim()
         assert store.stats()["ids"] == count(path, "id_log") == 0
-        assert count(path, "id_recent") + count(path, "id_index") < 1000, "what was forgotten is swept up"
+        assert count(path, "id_small") + count(path, "id_index") < 1000, "what was forgotten is swept up"
     assert not any(are_known(store, ["0.1", "29.1"]))
 
 
@@ -128,6 +132,31 @@ def test_an_upgrade_keeps_the_ids_until_they_are_forgotten(opened, path, clock):
     store.trim()
     assert (store.stats()["ids"], count(path, "ids_2"), count(path, "id_log")) == (2, 0, 2)
     assert are_known(store, ["a", "c"]) == [False, True]
+
+
+def test_an_upgrade_from_version_3_keeps_the_ids_and_stops_its_programs(opened, path):
+    store = opened()
+    append(store, "a", "b")
+    store.close()
+    sqlite_versions.take_back(path, 3)
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        found = "SELECT offset FROM id_recent ORDER BY offset"
+        assert old.execute(found).fetchall() == [(1,), (2,)]
+        store = opened()
+        assert are_known(store, ["a", "b", "c"]) == [True, True, False]
+        with pytest.raises(sqlite3.OperationalError, match="no such table: id_recent"):
+            old.execute(found)
+    assert (count(path, "id_small"), count(path, "id_log")) == (2, 3)
+
+
+def test_what_was_forgotten_may_come_again_while_it_stands_in_no_index(opened, clock):
+    store = opened()
+    for _ in range(3):
+        append(store, "a", "b")
+        assert are_known(store, ["a", "b"]) == [True, True]
+        clock.advance(61)
+        store.trim()
+    assert store.head() == 6
 
 
 def test_an_upgrade_copies_nothing(opened, path):

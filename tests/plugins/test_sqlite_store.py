@@ -3,6 +3,7 @@ import stat
 import threading
 
 import pytest
+from sqlite_commits import commits  # noqa: F401  # a fixture
 
 from eventstream import ConfigError, StoreBusy
 from eventstream.testing.other_process import make_entry
@@ -10,6 +11,8 @@ from eventstream.testing.services import PlainServices
 from eventstream.testing.store_fixtures import append, read_all
 from eventstream_plugins.sqlite import Sqlite
 from eventstream_plugins.sqlite import presence as presence_module
+
+pytestmark = pytest.mark.usefixtures("commits")
 
 
 @pytest.fixture

@@ -2,14 +2,17 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from sqlite_commits import commits  # noqa: F401  # a fixture
 
 from eventstream import Receipt, StoreBusy
 from eventstream.testing.deadline import wait_until
 from eventstream.testing.other_process import make_entry
 from eventstream.testing.services import PlainServices
 from eventstream.testing.store_fixtures import append, read_all
-from eventstream_plugins.sqlite import Sqlite
+from eventstream_plugins.sqlite import Sqlite, turns
 from eventstream_plugins.sqlite import writer as writer_module
+
+pytestmark = pytest.mark.usefixtures("commits")
 
 
 class Killed(BaseException):
@@ -65,7 +68,7 @@ class Appender(threading.Thread):
 
 
 def queued(store):
-    return store._parts._writer._queue
+    return store._parts._writer._turns._queue
 
 
 def start_queue(store, services, names):
@@ -125,7 +128,7 @@ def test_those_in_a_dead_leader_s_commit_get_no_receipt(store, services):
 
 
 def test_one_that_gives_up_leaves_the_queue(store, services, monkeypatch):
-    monkeypatch.setattr(writer_module, "PATIENCE", 0.05)
+    monkeypatch.setattr(turns, "PATIENCE", 0.05)
     leader, (other,) = start_queue(store, services, ["a"])
     other.join(20)
     assert isinstance(other.result, StoreBusy)
@@ -147,7 +150,7 @@ def test_one_killed_when_it_is_to_lead_passes_it_on(store, services, monkeypatch
 
     leader, _ = start_queue(store, services, [])
     with monkeypatch.context() as patch:
-        patch.setattr(writer_module, "threading", SimpleNamespace(Event=Deadly))
+        patch.setattr(turns, "threading", SimpleNamespace(Event=Deadly, Thread=threading.Thread))
         victim = Appender(store, "victim")
         wait_until(lambda: len(queued(store)) == 1)
     heir = Appender(store, "heir")
@@ -164,7 +167,7 @@ def test_closing_waits_for_the_commit_under_way(store, services):
     leader, others = start_queue(store, services, ["a"])
     closing = threading.Thread(target=store.close)
     closing.start()
-    wait_until(lambda: store._open is None or store._parts._writer._closed)
+    wait_until(lambda: store._open is None or store._parts._writer._turns._closed.is_set())
     services.gate.set()
     closing.join(20)
     for thread in [leader, *others]:
