@@ -98,6 +98,7 @@ class Goodbye(Protocol):
 class Connection(Protocol):
     """A socket that was handed over. All calls are non-blocking; loss is an OSError."""
 
+    direct: int  # the descriptor where bytes may be written to it as they are, else -1
     committed: int  # bytes behind the last short write that must be sent next, unchanged (TLS records)
 
     def fileno(self) -> int:

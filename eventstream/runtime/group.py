@@ -44,6 +44,7 @@ class Groups:
         self._prefix: dict[str, dict[str, set[Group]]] = {name: {} for name in INDEXED}
         self._lengths: dict[str, list[int]] = {name: [] for name in INDEXED}
         self._unindexed: set[Group] = set()
+        self._deep: set[Group] = set()  # those that look at more of an event than INDEXED
 
     def __iter__(self) -> Iterator[Group]:
         """Return every group."""
@@ -53,6 +54,10 @@ class Groups:
     def unindexed(self) -> int:
         """How many groups every event has to be held against."""
         return len(self._unindexed)
+
+    def key_of(self, record: Record) -> Hashable:
+        """Return what decides which groups want an event: events with equal keys go to the same; None when unknown."""
+        return None if self._deep else (record.type, record.source, record.subject)
 
     def __bool__(self) -> bool:
         """Tell whether anybody subscribes."""
@@ -107,12 +112,15 @@ class Groups:
     def _insert(self, group: Group) -> None:
         if group.filter.index is None:
             self._unindexed.add(group)
+        if group.filter.opaque or any(one.attribute not in INDEXED for one in group.filter.selectors):
+            self._deep.add(group)
         for table, value in self._places(group):
             table.setdefault(value, set()).add(group)
         self._measure(group)
 
     def _remove(self, group: Group) -> None:
         self._unindexed.discard(group)
+        self._deep.discard(group)
         for table, value in self._places(group):
             table[value].discard(group)
             if not table[value]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from eventstream.components.identity import Identity
 from eventstream.components.output import Connection, Format, Gap, Goodbye, LagPolicy, Start
@@ -24,9 +24,10 @@ from eventstream.components.store import Record, Store
 from eventstream.errors import StoreBusy
 from eventstream.events.filter import Filter
 from eventstream.runtime.catch_up import CatchUp
+from eventstream.runtime.echo import Echo
 from eventstream.runtime.group import Group, Groups
 from eventstream.runtime.leases import Leases
-from eventstream.runtime.sink import Sink, Subscriber
+from eventstream.runtime.sink import NOT_DIRECT, Sink, Subscriber
 from eventstream.runtime.sinks import Farewell, Platform, Sinks, jittered_retry
 from eventstream.runtime.tail import Chunk, Slot, Tail
 from eventstream.telemetry.log import get_logger
@@ -38,6 +39,7 @@ TAIL_BYTES = 16 << 20
 READ_LIMIT = 1000  # events in one read of the tail
 READ_BYTES = 65536
 SENDS_BETWEEN_PAUSES = 128
+SLICE = 256  # sends by one call, between two pauses: about 1.5 ms
 MATCHES_BETWEEN_PAUSES = 2000
 CHUNKS = 256  # joined chunks kept for those who catch up from the same place
 ANNOUNCED = 1000  # ephemeral events that wait for the loop; more are lost and counted
@@ -76,6 +78,7 @@ class Hub:
         self._platform = platform
         self._chunks: dict[tuple[Group, int], Chunk] = {}  # good until the tail moves
         self._announced: deque[Record] = deque()
+        self._echo = Echo()
         self._farewell: Farewell | None = None
         self._wake = threading.Event()
         self._stopped = False
@@ -122,6 +125,8 @@ class Hub:
         if not self.groups and known > self.tail.head:
             self.tail.reset(known)  # nobody listened, so nothing was read
         group = self.groups.join(filter, format)
+        if any(other.group is group for other in sink.subscribers):
+            sink.direct = NOT_DIRECT  # the same frames twice: the second waits for what became of the first
         subscriber = Subscriber(sink, group, start.offset, lag)
         sink.subscribers += (subscriber,)
         if start.gap is not None:
@@ -168,6 +173,11 @@ class Hub:
             self.catch_up.resume(subscriber)
         if sink.ending:
             self.sinks.finish(sink)
+
+    def echoed(self, after: int, next: int, records: Callable[[], list[Record]]) -> None:
+        """Take what this process has appended; `grown` follows. See `Store.echo`."""
+        if self.groups:
+            self._echo.add(after, next, records)
 
     def grown(self, head: int) -> None:
         """Note that the store has grown."""
@@ -250,7 +260,7 @@ class Hub:
     def _read(self) -> bool:
         """Read one page behind the tail and send it; True when there is more."""
         old = self.tail.head
-        page = self.store.read(old, READ_LIMIT)
+        page = self._echo.page(old, READ_LIMIT) or self.store.read(old, READ_LIMIT)
         if self.tail.head != old:
             return True  # everybody left meanwhile, and who came then began the tail anew
         if page.next <= old and page.trimmed <= old:
@@ -278,9 +288,15 @@ class Hub:
     def _match(self, added: Sequence[Slot]) -> dict[Group, list[Slot]]:
         """Return which groups want which of the new events."""
         matched: dict[Group, list[Slot]] = {}
+        known: dict[Hashable, dict[Group, None]] = {}  # also of who left in a pause; who comes then is not live yet
         work = 0
         for slot in added:
-            groups = dict.fromkeys(self.groups.matching(slot.record))
+            key = self.groups.key_of(slot.record)
+            groups = known.get(key)
+            if groups is None:
+                groups = dict.fromkeys(self.groups.matching(slot.record))
+                if key is not None:
+                    known[key] = groups
             for group in groups:
                 matched.setdefault(group, []).append(slot)
             work += 1 + len(groups) + self.groups.unindexed
@@ -304,16 +320,43 @@ class Hub:
         members = list(group.live)
         while members and slots:
             chunk = self.tail.join(slots, self.tail.head, group.format, self.cursor)
-            for subscriber in members:
-                if subscriber in group.live:
-                    subscriber.place = place  # live means: told everything up to here
-                    if subscriber.sink.deliver(subscriber, chunk):
-                        subscriber.place = chunk.offsets[-1]  # what it was told: a heartbeat tells it the rest
-                    self._count_send()
+            for some in self._slices(group, members):
+                self._send(group, some, chunk, place)
             self.metrics.sent(len(chunk.offsets), len(members))
             place = chunk.offsets[-1]
             slots = slots[len(chunk.offsets) :]
             members = [subscriber for subscriber in members if subscriber in group.live]
+
+    def _send(self, group: Group, members: list[Subscriber], chunk: Chunk, place: int) -> None:
+        """Send a chunk to members that are live behind `place`: by one call where all their sockets are plain."""
+        told = chunk.offsets[-1]  # a heartbeat tells it the rest
+        fds = [member.sink.direct for member in members]
+        if NOT_DIRECT in fds:
+            for member in members:
+                if member in group.live:
+                    member.place = place  # live means: told everything up to here
+                    if member.sink.deliver(member, chunk):
+                        member.place = told
+            return
+        short = self.sinks.send_each(fds, chunk.data)
+        for member in members:
+            member.place = told
+        for index, sent in short:
+            if sent >= 0:
+                members[index].sink.cut(members[index], chunk, sent)
+        self.sinks.settle([(members[index].sink, sent) for index, sent in short])
+
+    def _slices(self, group: Group, members: list[Subscriber]) -> Iterator[list[Subscriber]]:
+        """Yield, some at a time, those of `members` that are still live; lets others run in between."""
+        done = 0
+        while done < len(members):
+            many = SLICE - self._sends % SLICE
+            some = [member for member in members[done : done + many] if member in group.live]
+            done += many
+            yield some
+            self._sends += len(some)
+            if some and self._sends % SLICE == 0:
+                self._platform.pause()
 
     def _count_send(self) -> None:
         self._sends += 1
@@ -339,18 +382,18 @@ class Hub:
 
     def _send_ephemeral(self, record: Record) -> None:
         """Send an event that is in no store to everybody who can take it now, under the present place."""
-        cursor = self.cursor(self.tail.head)
-        frames: dict[object, bytes] = {}
+        head = self.tail.head
+        cursor = self.cursor(head)
+        chunks: dict[object, Chunk] = {}
         for group in dict.fromkeys(self.groups.matching(record)):
-            frame = frames.get(group.format.key)
-            if frame is None:
-                frame = frames[group.format.key] = group.format.event(record, cursor)
+            chunk = chunks.get(group.format.key)
+            if chunk is None:
+                frame = group.format.event(record, cursor)
+                chunk = chunks[group.format.key] = Chunk(frame, [len(frame)], [head], head)
             lost = group.members
-            for subscriber in list(group.live):
-                if subscriber in group.live:
-                    lost -= 1
-                    subscriber.sink.push(frame)
-                    self._count_send()
+            for members in self._slices(group, list(group.live)):
+                lost -= len(members)
+                self._send(group, members, chunk, head - 1)  # its frame tells them `head`
             self.metrics.sent(1, group.members - lost)
             self.metrics.ephemeral_lost += max(0, lost)
 

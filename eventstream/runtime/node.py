@@ -108,8 +108,12 @@ class Node:
             )
             for component in self._components():
                 self._open(component, closing)
-            self.store.watch(self._grown, lambda payload: self.hub.announce(unpack(payload)))
+            self._listen()
             self._closing = closing.pop_all()
+
+    def _listen(self) -> None:
+        self.store.echo(self.hub.echoed)
+        self.store.watch(self._grown, lambda payload: self.hub.announce(unpack(payload)))
 
     def _components(self) -> Iterator[Component]:
         for spec in self.settings.pipelines:

@@ -17,13 +17,16 @@ class Places:
         """Take an open store: its current epoch stays the same while this process has it open."""
         self._store = store
         self._epochs: Sequence[Epoch] = store.epochs()
+        self._newest = self._epochs[-1]
 
     def text(self, offset: int) -> str:
         """Return the text of a place, under the epoch it belongs to.
 
         So a place from before the last start stays known when a backup of that time is restored.
         """
-        return f"{epoch_of(self._epochs, offset).name}-{offset}"
+        newest = self._newest
+        epoch = newest if newest.first <= offset else epoch_of(self._epochs, offset)
+        return f"{epoch.name}-{offset}"
 
     def start(self, place: str | None, *, lenient: bool = False) -> Start:
         """Resolve a place; see `eventstream.components.output.Delivery.start`."""

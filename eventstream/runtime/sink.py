@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from eventstream.runtime.sinks import Sinks
 
 QUEUE_BYTES = 1 << 20  # frames of the output's own that wait for a full socket
+NOT_DIRECT = -1  # of a sink whose bytes go through its connection's own `send` only
 SHARE_BYTES = 16 * 1024  # a larger rest may be a view of the shared chunk
 
 
@@ -51,7 +52,7 @@ class Sink:
     """One connection: what is still to be written to it, and who writes."""
 
     __slots__ = (
-        "blocked_at", "closed", "connection", "ending", "hub", "idle", "on_closed", "on_goodbye",
+        "blocked_at", "closed", "connection", "direct", "ending", "hub", "idle", "on_closed", "on_goodbye",
         "on_received", "output", "pulse", "queue", "queued", "rest", "sinks", "subscribers",
     )  # fmt: skip
 
@@ -70,6 +71,7 @@ class Sink:
         self.hub = hub
         self.sinks = sinks
         self.connection = connection
+        self.direct = connection.direct  # the descriptor for `send_each`, or NOT_DIRECT
         self.output = output
         self.on_goodbye = goodbye
         self.on_received = received
@@ -116,18 +118,15 @@ class Sink:
         sent = self.sinks.send(self, data)
         if not self.closed and sent < len(data):
             self.keep(data, sent, len(data))
+            self.sinks.settle([(self, sent)])
 
     def keep(self, data: bytes | memoryview, sent: int, end: int) -> None:
-        """Keep the unsent end of one frame and wait for the socket to drain."""
+        """Keep the unsent end of one frame and wait for the socket to drain; `Sinks.settle` comes next."""
         self.rest = _held(memoryview(data)[sent:end])
         self.sinks.block(self)
-        self.sinks.pin(len(self.rest))
 
     def deliver(self, subscriber: Subscriber, chunk: Chunk) -> bool:
-        """Send a chunk's frames behind the subscriber's place; True when all of it went.
-
-        After a short write the place is that of the last frame that went or is kept as `rest`.
-        """
+        """Send a chunk's frames behind the subscriber's place; True when all of it went."""
         begin = chunk.since(subscriber.place) if chunk.offsets and chunk.offsets[0] <= subscriber.place else 0
         data: bytes | memoryview = memoryview(chunk.data)[begin:] if begin else chunk.data
         sent = self.sinks.send(self, data) if data else 0
@@ -136,11 +135,18 @@ class Sink:
         if sent == len(data):
             subscriber.place = max(subscriber.place, chunk.next)
             return True
-        position = begin + sent
+        self.cut(subscriber, chunk, begin + sent)
+        self.sinks.settle([(self, sent)])
+        return False
+
+    def cut(self, subscriber: Subscriber, chunk: Chunk, position: int) -> None:
+        """Note that of a chunk only what is before byte `position` went; `Sinks.settle` comes next.
+
+        The place is then that of the last frame that went or is kept as `rest`.
+        """
         frame = bisect_left(chunk.ends, max(position + 1, position + self.connection.committed))
         subscriber.place = chunk.offsets[frame]  # this frame's rest is kept, and goes before anything else
         self.keep(chunk.data, position, chunk.ends[frame])
-        return False
 
     def flush(self) -> bool:
         """Write what waits; True when the sink is free again."""

@@ -1,16 +1,18 @@
 """All handed-over connections of one worker: which are open, which are full, which are ending.
 
-Everything that is written goes through `send`, and every connection ends in `lose`.
+Everything that is written goes through `send` or `send_each`, and every connection ends in `lose`.
 """
 
 from __future__ import annotations
 
 import random
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from eventstream.runtime.pulse import Pulse
+from eventstream.runtime.send import send_each
 from eventstream.runtime.sink import Sink, Subscriber
 from eventstream.telemetry.metrics import Metrics
 
@@ -89,6 +91,22 @@ class Sinks:
             return 0
         self.metrics.bytes_out += sent
         return sent
+
+    def send_each(self, fds: Sequence[int], data: bytes) -> list[tuple[int, int]]:
+        """Write the same to many plain sockets: see `eventstream.runtime.send`. No output is called meanwhile."""
+        short = send_each(array("i", fds), data)
+        self.metrics.bytes_out += len(data) * (len(fds) - len(short)) + sum(max(0, sent) for _, sent in short)
+        return short
+
+    def settle(self, short: Sequence[tuple[Sink, int]]) -> None:
+        """Count what is kept for those that took less than all, and lose those that are broken (negative).
+
+        Comes when all places and rests are right: an output that is told of a loss may write to others.
+        """
+        self.pin(sum(len(sink.rest) for sink, _ in short if sink.rest is not None))
+        for sink, sent in short:
+            if sent < 0:
+                self.lose(sink, "reset")
 
     def block(self, sink: Sink) -> None:
         """Note that a sink is full: its live subscribers fall back to their places."""

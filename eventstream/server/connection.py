@@ -20,13 +20,13 @@ _close = monkey.get_original("os", "close")  # gevent's own waits for the loop t
 class PlainConnection:
     """A descriptor that was detached from its socket object: all that an idle stream keeps."""
 
-    __slots__ = ("_fd",)
+    __slots__ = ("_fd", "direct")
     committed = 0
 
     def __init__(self, sock: socket.socket) -> None:
         """Detach the descriptor; the socket object becomes an empty shell."""
         _keep_alive(sock)
-        self._fd = sock.detach()
+        self._fd = self.direct = sock.detach()
         os.set_blocking(self._fd, False)
 
     def fileno(self) -> int:
@@ -62,6 +62,7 @@ class TlsConnection:
     """
 
     __slots__ = ("_pending", "_sock")
+    direct = -1  # what goes out is encrypted first
 
     def __init__(self, sock: Any) -> None:
         """Hold one reference, so that the worker's own closes only mark the socket closed."""

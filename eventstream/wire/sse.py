@@ -13,7 +13,7 @@ COMMENT = b":\n"  # a sign of life; with a blank line, two clients would take it
 
 def field_value(text: str) -> bytes:
     """Return text for a one-line field: CR, LF and NUL would end the field or void the id."""
-    return _UNSAFE.sub("", text).encode()
+    return (text if text.isprintable() else _UNSAFE.sub("", text)).encode()
 
 
 def frame(data: bytes, *, id: str = "", event: str = "") -> bytes:

@@ -52,6 +52,8 @@ class FullDisk(Memory):
 class Wire:
     """A handed-over socket."""
 
+    direct = -1
+
     def __init__(self, end):
         self.end = end
         end.setblocking(False)

@@ -1,5 +1,13 @@
 import pytest
-from runtime.hub_room import Room
+from runtime.hub_room import Direct, Room
+
+from eventstream.runtime import sinks
+
+
+@pytest.fixture(autouse=True)
+def quotas_hold(monkeypatch):
+    """Let `Direct` connections be short where a test wants it."""
+    monkeypatch.setattr(sinks, "send_each", Direct.send_each)
 
 
 @pytest.fixture

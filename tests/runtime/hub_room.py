@@ -2,13 +2,16 @@
 
 import json
 import socket
+from array import array
 from dataclasses import dataclass
+from typing import ClassVar
 
 from eventstream.components.store import Entry, Keep
 from eventstream.events.filter import EVERYTHING, Filter
 from eventstream.runtime.hub import Hub
 from eventstream.runtime.places import Places
 from eventstream.runtime.replay import Replay
+from eventstream.runtime.send import send_each
 from eventstream.server.connection import PlainConnection
 from eventstream.telemetry.metrics import Metrics
 from eventstream_plugins.memory import Memory
@@ -52,6 +55,7 @@ class Quota:
     """A connection that takes only as many bytes as it is allowed: a short write wherever a test wants one."""
 
     committed = 0
+    direct = -1
 
     def __init__(self, sock, allowed):
         self._plain = PlainConnection(sock)
@@ -66,11 +70,35 @@ class Quota:
         return taken
 
 
+class Direct(Quota):
+    """A quota whose bytes may be written to its descriptor, as long as that is done by `send_each` below."""
+
+    _all: ClassVar = {}
+
+    def __init__(self, sock, allowed):
+        super().__init__(sock, allowed)
+        self.direct = self.fileno()
+        self._all[self.direct] = self
+
+    @classmethod
+    def send_each(cls, fds, data):
+        """Do what `eventstream.runtime.send.send_each` does, within the quotas."""
+        short = []
+        for index, fd in enumerate(fds):
+            quota = cls._all.get(fd)
+            if quota is None or quota.fileno() != fd:
+                short += [(index, sent) for _, sent in send_each(array("i", [fd]), data)]
+            elif (sent := quota.send(data)) < len(data):
+                short.append((index, sent))
+        return short
+
+
 class Records:
     """Like TLS: a write that could not finish has sealed a record, which must come again, unchanged, first."""
 
     def __init__(self, sock, allowed, record=64):
         self._quota = Quota(sock, allowed)
+        self.direct = -1
         self._record = record
         self._sealed = b""
         self.fileno, self.recv, self.close = self._quota.fileno, self._quota.recv, self._quota.close
@@ -98,6 +126,23 @@ class Records:
             self._sealed = b""
             done += len(record)
         return done
+
+
+class Echoing(Memory):
+    """A store that gives back what is appended, as long as `own` says that it was this process."""
+
+    own = True
+
+    def echo(self, take):
+        self._take = take
+
+    def append(self, entries, *, atomic=True):
+        before = self.head()
+        results = super().append(entries, atomic=atomic)
+        if self.own and self._head > before:
+            added = [record for record in self._records if record.offset > before and record.deliver]
+            self._take(before, self._head, lambda: added)
+        return results
 
 
 @dataclass(eq=False)
@@ -169,6 +214,7 @@ class Room:
         self.places = Places(self.store)
         self.metrics = Metrics()
         self.hub = Hub(self.store, self.world, self.metrics, cursor=self.places.text, **{"capacity": 10_000, **options})
+        self.store.echo(self.hub.echoed)
         self.store.watch(self.hub.grown, lambda payload: None)
         self.replay = Replay(self.hub, self.world)
         self.peers = []
@@ -239,6 +285,7 @@ class Room:
         assert len(hub.sinks) == hub.sinks.blocked == hub.sinks._pinned == 0
         assert not hub.groups
         assert hub.groups.unindexed == 0
+        assert not hub.groups._deep
         for tables in (hub.groups._exact, hub.groups._prefix, hub.groups._lengths):
             assert not any(tables.values()), tables
         assert not any(wheel_slice for wheel in hub.sinks.pulse._wheels.values() for wheel_slice in wheel.slices)

@@ -1,6 +1,7 @@
 """Events that are in no store: at most once, under the present place, bounded."""
 
-from runtime.hub_room import Quota
+import pytest
+from runtime.hub_room import Direct, Quota
 
 from eventstream.components.store import Record
 from eventstream.runtime import hub as hub_module
@@ -57,8 +58,9 @@ def test_one_who_is_behind_does_not_get_them_and_that_is_counted(make_room):
     assert full.offsets() == [1001]
 
 
-def test_one_that_fits_half_goes_whole_later(room):
-    peer = room.subscribe(connection=lambda sock: Quota(sock, 1 << 20))
+@pytest.mark.parametrize("kind", [Quota, Direct])
+def test_one_that_fits_half_goes_whole_later(room, kind):
+    peer = room.subscribe(connection=lambda sock: kind(sock, 1 << 20))
     peer.connection.allowed = 9
     room.hub.announce(passing(1))
     room.hub.announce(passing(2))
@@ -82,7 +84,7 @@ def test_those_that_wait_are_bounded(room, monkeypatch):
 
 
 def test_others_run_between_many_sends(room):
-    peers = [room.subscribe() for _ in range(3 * hub_module.SENDS_BETWEEN_PAUSES + 2)]
+    peers = [room.subscribe() for _ in range(3 * hub_module.SLICE + 2)]
     room.turn()
     before = room.world.pauses
     room.world.paused = peers[-1].subscription.cancel

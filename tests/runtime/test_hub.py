@@ -1,11 +1,14 @@
-import pytest
-from runtime.hub_room import Quota, Records
+from functools import partial
 
-from eventstream.components.store import Keep
+import pytest
+from runtime.hub_room import Direct, Quota, Records
+
+from eventstream.components.store import Entry, Keep
 from eventstream.errors import FilterError, StoreBusy
 from eventstream.events.filter import Filter
 from eventstream.runtime import group as groups
 from eventstream.runtime import hub as hub_module
+from eventstream.server.connection import PlainConnection
 from eventstream_plugins.memory import Memory
 from eventstream_plugins.sse import NAMED, PLAIN
 
@@ -102,6 +105,19 @@ def test_a_publish_looks_only_at_the_groups_an_index_finds(room):
     assert len(looked) == 2
 
 
+def test_events_alike_are_told_apart_by_a_filter_that_looks_deeper(room):
+    wide = room.subscribe(filter=room.types("t"))
+    deep = room.subscribe(filter=Filter({}, [{"exact": {"pad": "x"}}]))
+    for number, pad in enumerate(["", "", "x", ""]):
+        body = b'{"id":"%d","source":"/s","type":"t","pad":"%s"}' % (number, pad.encode())
+        room.store.append([Entry(str(number), "/s", "t", None, b"", body)])
+    room.turn()
+    assert wide.offsets() == [1, 2, 3, 4]
+    assert deep.offsets() == [3]
+    deep.subscription.cancel()
+    assert not room.hub.groups._deep
+
+
 def test_filters_that_no_index_serves_are_bounded(room, monkeypatch):
     monkeypatch.setattr(groups, "MAX_UNINDEXED", 3)
     for number in range(3):
@@ -144,7 +160,7 @@ def test_frames_of_formats_that_peers_choose_are_kept_within_the_bound(make_room
 
 
 def test_who_subscribes_during_a_flush_gets_nothing_from_before_its_place(room):
-    crowd = [room.subscribe(filter=room.types("a")) for _ in range(hub_module.SENDS_BETWEEN_PAUSES + 1)]
+    crowd = [room.subscribe(filter=room.types("a")) for _ in range(hub_module.SLICE + 1)]
     room.subscribe(filter=room.types("b"))
     room.append(type="a")
     (head,) = room.append(type="b")
@@ -159,9 +175,9 @@ def test_who_subscribes_during_a_flush_gets_nothing_from_before_its_place(room):
 
 
 def test_a_flush_of_many_small_groups_pauses_too(room):
-    for number in range(300):
+    for number in range(2 * hub_module.SLICE):
         room.subscribe(filter=room.types(f"t{number}"))
-    for number in range(300):
+    for number in range(2 * hub_module.SLICE):
         room.append(type=f"t{number}")
     before = room.world.pauses
     room.turn()
@@ -184,13 +200,79 @@ def test_the_last_leaves_and_another_comes_while_the_store_is_read(room):
 
 
 def test_who_cancels_during_a_flush_gets_no_more(room):
-    crowd = [room.subscribe() for _ in range(hub_module.SENDS_BETWEEN_PAUSES + 5)]
+    crowd = [room.subscribe() for _ in range(hub_module.SLICE + 5)]
     room.append()
     room.world.paused = lambda: [peer.subscription.cancel() for peer in crowd]
     room.turn()
-    assert sum(peer.offsets() == [1] for peer in crowd) == hub_module.SENDS_BETWEEN_PAUSES
+    assert sum(peer.offsets() == [1] for peer in crowd) == hub_module.SLICE
     assert not room.hub.groups
     assert all(not peer.sink.closed for peer in crowd)
+
+
+def test_a_descriptor_that_is_used_again_during_a_flush_gets_nothing_of_it(room):
+    crowd = [room.subscribe() for _ in range(hub_module.SLICE + 5)]
+    number = crowd[-1].connection.fileno()
+    late = []
+
+    def change():
+        crowd[-1].socket.close()
+        room.hub.sinks.lose(crowd[-1].sink, "left")
+        late.append(room.connect())
+
+    room.append()
+    room.world.paused = change
+    room.turn()
+    assert late[0].connection.fileno() == number
+    assert late[0].take() == b""
+    assert all(peer.offsets() == [1] for peer in crowd[:-1])
+
+
+def test_a_broken_one_among_many_is_lost_and_the_others_get_everything(room):
+    lost = []
+    crowd = [room.subscribe(closed=lambda: lost.append(1)) for _ in range(5)]
+    crowd[2].socket.close()
+    offsets = room.append(3)
+    room.turn()
+    assert lost == [1]
+    assert crowd[2].sink.closed
+    assert "reset" in str(room.metrics._tallies)
+    room.peers.remove(crowd[2])
+    for peer in crowd[:2] + crowd[3:]:
+        assert peer.offsets() == offsets
+
+
+def test_what_an_output_writes_when_one_is_lost_cuts_no_frame_in_two(room):
+    """The others of the same call have been sent theirs by then, some of them only in part."""
+    crowd = []
+
+    def tell():
+        for peer in crowd:
+            peer.sink.write(PLAIN.retry(7))
+
+    plenty = partial(Direct, allowed=1 << 20)
+    crowd += [room.subscribe(connection=kind, closed=tell) for kind in (plenty, PlainConnection, plenty, plenty)]
+    crowd[1].socket.close()
+    crowd[0].connection.allowed = crowd[3].connection.allowed = 20
+    offsets = room.append(3)
+    room.turn()
+    room.peers.remove(crowd.pop(1))
+    for peer in crowd:
+        peer.connection.allowed = 1 << 20
+    offsets += room.append(2)
+    room.settle()
+    for peer in crowd:
+        assert peer.offsets() == offsets
+        assert peer.raw.count(b"\nretry: 7000\n") == 1
+
+
+def test_bytes_that_went_are_counted(room):
+    whole, cut = (room.subscribe(connection=lambda sock: Direct(sock, 1 << 20)) for _ in range(2))
+    cut.connection.allowed = 11
+    before = room.metrics.bytes_out
+    (offset,) = room.append()
+    room.turn()
+    assert room.metrics.bytes_out - before == len(frame_of(room, offset)) + 11
+    assert whole.offsets() == [offset]
 
 
 def test_with_nobody_there_the_first_to_come_starts_at_its_place(room):
@@ -246,7 +328,7 @@ def test_a_failure_in_a_format_costs_nobody_else_an_event(room):
 # -- short writes ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [Quota, Records])
+@pytest.mark.parametrize("kind", [Quota, Direct, Records])
 def test_a_short_write_at_any_byte_loses_and_repeats_nothing(make_room, kind):
     room = make_room()
     room.append(6)
@@ -266,7 +348,7 @@ def test_a_short_write_at_any_byte_loses_and_repeats_nothing(make_room, kind):
     room.peers.clear()
 
 
-@pytest.mark.parametrize("kind", [Quota, Records])
+@pytest.mark.parametrize("kind", [Quota, Direct, Records])
 def test_a_live_short_write_at_any_byte_loses_and_repeats_nothing(make_room, kind):
     room = make_room()
     for cut in range(0, 700, 7):
@@ -289,8 +371,9 @@ def test_a_live_short_write_at_any_byte_loses_and_repeats_nothing(make_room, kin
     room.peers.clear()
 
 
-def test_after_a_short_write_the_place_is_that_of_the_frame_being_sent(room):
-    peer = room.subscribe(connection=lambda sock: Quota(sock, 1 << 20))
+@pytest.mark.parametrize("kind", [Quota, Direct])
+def test_after_a_short_write_the_place_is_that_of_the_frame_being_sent(room, kind):
+    peer = room.subscribe(connection=lambda sock: kind(sock, 1 << 20))
     offsets = room.append(3)
     peer.connection.allowed = len(frame_of(room, 1)) + 5
     room.turn()
@@ -341,8 +424,9 @@ def test_a_quiet_subscriber_that_is_full_for_a_moment_has_lost_nothing(make_room
 # -- several subscriptions on one sink ------------------------------------------------------------------------
 
 
-def test_two_subscriptions_share_a_sink_that_is_full(room):
-    peer = room.connect(connection=lambda sock: Quota(sock, 1 << 20))
+@pytest.mark.parametrize("kind", [Quota, Direct])
+def test_two_subscriptions_share_a_sink_that_is_full(room, kind):
+    peer = room.connect(connection=lambda sock: kind(sock, 1 << 20))
     a = peer.sink.subscribe(room.types("a"), PLAIN, room.places.start(None))
     peer.sink.subscribe(room.types("b"), PLAIN, room.places.start(None))
     peer.connection.allowed = 10
@@ -429,3 +513,15 @@ def test_while_the_store_cannot_be_read_there_are_heartbeats_and_a_drain(make_ro
         room.hub.pump()
     assert peer.kinds()[-1] == "retry"
     assert not room.hub.sinks
+
+
+def test_the_same_subscription_twice_on_a_sink_that_is_full(room):
+    peer = room.connect(connection=lambda sock: Direct(sock, 1 << 20))
+    for _ in range(2):
+        peer.sink.subscribe(room.types("*"), PLAIN, room.places.start(None))
+    peer.connection.allowed = 10
+    offsets = room.append(3)
+    room.turn()
+    peer.connection.allowed = 1 << 20
+    room.settle()
+    assert sorted(peer.offsets()) == sorted(2 * offsets)

@@ -5,7 +5,7 @@ import time
 from functools import partial
 
 import pytest
-from runtime.hub_room import Quota, Records, Room
+from runtime.hub_room import Direct, Echoing, Quota, Records, Room
 
 from eventstream.components.store import Keep
 from eventstream.events.filter import Filter
@@ -27,7 +27,7 @@ class Subscriber:
     def __init__(self, room, chance):
         self.chance = chance
         self.filter = chance.choice(FILTERS)
-        kind = chance.choice([Quota, partial(Records, record=1500)])
+        kind = chance.choice([Quota, Direct, Direct, partial(Records, record=1500)])
         head = room.store.head()
         self.start = head if chance.random() < 0.3 else chance.randint(max(0, head - 3000), head)
         self.peer = room.subscribe(
@@ -69,7 +69,9 @@ class World:
     def __init__(self, seed):
         self.chance = random.Random(seed)
         self.room = Room(
-            tail_bytes=self.chance.choice([2000, 20_000, 1 << 20]), keep=Keep(events=self.chance.choice([500, 10**6]))
+            store=Echoing,
+            tail_bytes=self.chance.choice([2000, 20_000, 1 << 20]),
+            keep=Keep(events=self.chance.choice([500, 10**6])),
         )
         self.history = {}
         self.subscribers = []
@@ -84,6 +86,7 @@ class World:
         count = chance.choice([1, 1, 2, 5, 200])
         type_ = chance.choice(["a", "ab", "b", "c"]) if chance.random() < 0.99 else "rare"
         subject, size = chance.choice([None, "s1", "s22", "s3"]), chance.choice([0, 0, 100, 3000])
+        room.store.own = chance.random() < 0.7
         offsets = room.append(count, type=type_, subject=subject, size=size, deliver=chance.random() < 0.95)
         place = offsets[0] - 1
         while place < offsets[-1]:
