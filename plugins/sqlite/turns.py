@@ -62,7 +62,7 @@ class Turns(Generic[One]):
         self._watcher: threading.Thread | None = None
 
     def take(self, one: One) -> Any:
-        """Be served; return what `serve` did if we led, else None. Raises StoreBusy, and if we led what `serve` does."""
+        """Be served; return what `serve` returned if we led, else None. Raises StoreBusy, or what it raised to us."""
         turn = _Turn(one)
         result = None
         try:
