@@ -4,6 +4,7 @@ from bench.cases.shared import DELIVERY, delivered, open_all
 from bench.cases.transports import OverEach
 from bench.generator import Ask
 from bench.peers import HUBS, Bare, Peer
+from bench.peers.eventstream import WithoutFsync
 from bench.study import Lab, Metric, Values
 
 RATE = 50
@@ -15,7 +16,7 @@ class Latency(OverEach):
     method = (
         "The mark in each event is the moment before its request was sent; each subscriber's receipt is one sample."
     )
-    peers = (*HUBS, Bare)
+    peers = (HUBS[0], WithoutFsync, *HUBS[1:], Bare)
     metrics = (*DELIVERY[:2], Metric("server_cpu_us_per_delivery", "us CPU each", more_is_better=False), *DELIVERY[2:])
     count = (1_000, 100)
 

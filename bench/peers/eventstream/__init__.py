@@ -16,7 +16,7 @@ from bench.processes import wait_for
 NOOP = Path(__file__).with_name("noop.py")
 HERE = Path(__file__).parent
 
-__all__ = ["LONG_HISTORY", "NOOP", "EventStream", "config"]
+__all__ = ["LONG_HISTORY", "NOOP", "EventStream", "WithoutFsync", "config"]
 
 
 class EventStream(Peer):
@@ -73,6 +73,16 @@ class EventStream(Peer):
             return answer
         finally:
             connection.close()
+
+
+class WithoutFsync(EventStream):
+    name = "eventstream-os"
+    title = "Event-Stream, durability: os"
+    durable = "os"
+    note = "an answer does not wait for the disk: what is beside the line above is the disk's part"
+
+    def __init__(self) -> None:
+        super().__init__((HERE / "pipelines.yaml").read_text().replace("durability: fsync", "durability: os"))
 
 
 def _listening(log: str) -> int:
