@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import pluggy
@@ -139,7 +139,7 @@ class Node:
 
     # -- Delivery ------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def identifies(self) -> bool:
         """Whether a signature may tell who publishes."""
         return any(placed.step.identifies for spec in self.settings.pipelines for placed in spec.steps)
@@ -174,7 +174,6 @@ class Node:
     ) -> Iterator[bytes]:
         """Yield frames until the node drains, or the identity counts no more."""
         self.admit(identity, filter)
-
         return follow.frames(
             self.store, self.growth, filter, format, start,
             cursor=self.cursor, heartbeat=heartbeat, ended=partial(self._ended, identity),

@@ -102,14 +102,19 @@ class Turns(Generic[One]):
     def _wait(self, turn: _Turn[One]) -> bool:
         """Wait to be done; True when it is ours to lead instead."""
         if self._watcher is None:
-            self._watcher = threading.Thread(target=self._watch, name="eventstream-turns", daemon=True)
-            self._watcher.start()
+            self._start_watcher()
         self._waiting[turn] = time.monotonic()
         try:
             turn.woken.wait()  # no timeout: a timer for each would cost more than all the rest
         finally:
             del self._waiting[turn]
         return turn.leads
+
+    def _start_watcher(self) -> None:
+        with self._lock:
+            if self._watcher is None:  # still: another thread may have been faster
+                self._watcher = threading.Thread(target=self._watch, name="eventstream-turns", daemon=True)
+                self._watcher.start()
 
     def _watch(self) -> None:
         """Send away who has waited for too long."""
