@@ -108,6 +108,10 @@ class Generator:
             files["then"] = self._file(ask.then)
         return self._command("open", port=port, connections=connections, **files, **words)
 
+    def dial(self, port: int, connections: int) -> None:
+        """Make the connections that the next `publish` uses, as a producer has them that is at work already."""
+        self._command("dial", port=port, connections=connections)
+
     def publish(self, port: int, request: bytes, **words: float) -> Found:
         """Publish, and read until every receiver has everything; words as in `load.c`."""
         return self._command("publish", port=port, request=self._file(request), **words)

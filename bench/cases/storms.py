@@ -8,6 +8,7 @@ from bench.peers import HUBS, EventStream, Peer
 from bench.study import Case, Contender, Lab, Metric, Scale, Values, Workload, contender
 
 RATE = 50
+PUBLISHERS = 16
 BEHIND = (
     Metric("caught_up_seconds", "s until all caught up", more_is_better=False),
     Metric("answer_p99_us", "us p99 of publishing", more_is_better=False),
@@ -27,9 +28,9 @@ class Storms(Case):
     name = "storms"
     title = "Storms of subscribers"
     method = (
-        "Reconnect: all subscribers connect at once with a place far back, while events are published at "
-        f"{RATE} a second; each must get every event once. Restart: the server is stopped and started on "
-        "its port under all subscribers, which come back as an EventSource does, and events are "
+        "Reconnect: all subscribers connect at once with a place far back, while producers that were connected "
+        f"before publish {RATE} events a second; each must get every event once. Restart: the server is stopped "
+        "and started on its port under all subscribers, which come back as an EventSource does, and events are "
         "published meanwhile."
     )
 
@@ -61,9 +62,10 @@ class Storms(Case):
             return str(reason)
         lab.generator.publish(peer.publish_port, peer.publish(), events=behind, connections=8)
         with highest_memory(peer) as seen:
+            lab.generator.dial(peer.publish_port, PUBLISHERS)
             lab.generator.open(peer.port, count, ask, waiting=count, wait=0)
             found = lab.generator.publish(
-                peer.publish_port, peer.publish(), rate=RATE, seconds=lab.scale.of(20, 3), connections=16,
+                peer.publish_port, peer.publish(), rate=RATE, seconds=lab.scale.of(20, 3), connections=PUBLISHERS,
                 receivers=count, behind=behind,
             )  # fmt: skip
         missing = abs(count * behind - found["caught_up"])

@@ -11,6 +11,8 @@
  *        stream's number; `then` is sent once the head has come (a WebSocket's first message). With wait=0 the
  *        answer comes at once. follow=1 behaves like an EventSource: a stream that ends comes back after the
  *        server's `retry:` with the last `id:`.
+ *   dial port= connections=
+ *        makes the connections that the next `publish` uses
  *   publish port= request=FILE [events=0 | seconds=0] [rate=0] [window=0] [connections=1] [receivers=0] [behind=0]
  *        sends requests over kept-alive connections, one unanswered on each; marks in the request (every
  *        @0000000000000000@) are filled in. With both `events` and `seconds` the first that is reached ends it; what is
@@ -96,6 +98,13 @@ static int wrong_streams(uint64_t count, uint64_t sum, const uint64_t *count_bef
     for (int i = 0; i < begun; i++)
         wrong += streams[i].count - count_before[i] != count || (sum && streams[i].sum - sum_before[i] != sum);
     return wrong;
+}
+
+static void command_dial(const char *line) {
+    int port = (int)number(line, "port", 0), count = (int)number(line, "connections", 1);
+    for (int i = 0; i < count && dialled_count < (int)(sizeof dialled / sizeof *dialled); i++)
+        dialled[dialled_count++] = dial(port);
+    printf("{\"dialled\": %d}\n", dialled_count);
 }
 
 static void command_publish(const char *line) {
@@ -242,6 +251,7 @@ int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     while (fgets(line, sizeof line, stdin)) {
         if (!strncmp(line, "open ", 5)) command_open(line);
+        else if (!strncmp(line, "dial ", 5)) command_dial(line);
         else if (!strncmp(line, "publish ", 8)) command_publish(line);
         else if (!strncmp(line, "until ", 6)) command_until(line);
         else if (!strncmp(line, "watch ", 6)) command_watch(line);

@@ -28,12 +28,19 @@ static void fill_marks(struct publisher *p, uint64_t stamp) {
     }
 }
 
+static int dialled[256], dialled_count; /* connections made before anything was published */
+
+static int dial(int port) {
+    struct sockaddr_in to = loopback(port);
+    int fd = tcp_socket();
+    fcntl(fd, F_SETFL, 0);
+    if (connect(fd, (struct sockaddr *)&to, sizeof to)) die("publisher's connect");
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
 static void dial_publisher(struct publisher *p) {
-    struct sockaddr_in to = loopback(publish_port);
-    p->fd = tcp_socket();
-    fcntl(p->fd, F_SETFL, 0);
-    if (connect(p->fd, (struct sockaddr *)&to, sizeof to)) die("publisher's connect");
-    fcntl(p->fd, F_SETFL, O_NONBLOCK);
+    p->fd = dialled_count ? dialled[--dialled_count] : dial(publish_port);
     watch(poll_fd, EPOLL_CTL_ADD, p->fd, EPOLLIN, p);
 }
 

@@ -39,6 +39,7 @@ TAIL_BYTES = 16 << 20
 READ_LIMIT = 1000  # events in one read of the tail
 READ_BYTES = 65536
 SENDS_BETWEEN_PAUSES = 128
+CHUNKS_BETWEEN_PAUSES = 32  # of up to 64 KiB
 SLICE = 256  # sends by one call, between two pauses: about 1.5 ms
 MATCHES_BETWEEN_PAUSES = 2000
 CHUNKS = 256  # joined chunks kept for those who catch up from the same place
@@ -249,7 +250,7 @@ class Hub:
         """Do once what is due beside the tail."""
         for _ in range(len(self._announced)):
             self._send_ephemeral(self._announced.popleft())
-        self.catch_up.turn(self._platform.pause, every=SENDS_BETWEEN_PAUSES)
+        self.catch_up.turn(self._platform.pause, every=CHUNKS_BETWEEN_PAUSES)
         self._beat()
         self.sinks.cut_overdue()
         if self._leases is not None:

@@ -16,6 +16,7 @@ from eventstream.telemetry.log import get_logger
 
 log = get_logger("listener")
 
+ACCEPTED = 8  # connections in one turn of the loop: a storm of new ones must not stop those that are at work
 Handle = Callable[[Any, Any, Any], None]
 
 
@@ -32,8 +33,7 @@ class Listener(StreamServer):  # type: ignore[misc]  # gevent has no types
         else:
             serve = partial(_secure, sock, handle, certificate, handshake)
         super().__init__(sock, handle=serve, spawn=pool)
-        if share:
-            self.max_accept = 1
+        self.max_accept = 1 if share else ACCEPTED
 
 
 def _secure(sock: Any, handle: Handle, certificate: Certificate, seconds: float, client: Any, address: Any) -> None:

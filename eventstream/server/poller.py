@@ -18,7 +18,7 @@ log = get_logger("poller")
 # gevent takes epoll out of `select`; this one is only ever asked with timeout 0.
 _epoll = monkey.get_original("select", "epoll")
 _IN, _OUT, _ERR, _HUP, _RDHUP, _ET = 0x001, 0x004, 0x008, 0x010, 0x2000, 1 << 31
-EVENTS = 512
+EVENTS = 64  # in one turn of the loop: each may write 64 KiB to a socket that has drained
 
 
 class Poller:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
@@ -21,7 +22,7 @@ from . import blocks, ids, schema
 
 MAX_BYTES = 256 * 1024  # of a page; one event is always taken
 MAX_SCAN = 5000  # rows looked at per page
-_POOL = 4
+_POOL = 4  # connections, and so reads at once
 _PAUSE = 128  # events judged between two pauses
 _COLUMNS = ("type", "source", "subject")
 
@@ -59,6 +60,7 @@ class Reader:
         self._offload = offload
         self._pause = pause
         self._idle: deque[sqlite3.Connection] = deque()
+        self._room = threading.BoundedSemaphore(_POOL)
         self._closed = False
 
     def page(self, after: int, limit: int, filter: Filter | None, *, hidden: bool) -> Page:
@@ -129,7 +131,8 @@ class Reader:
 
         if self._closed:
             raise StoreBusy(f"sqlite store {self._path} is closed")
-        rows: list[tuple[Any, ...]] = self._offload(call)
+        with self._room:  # a storm of readers must not take every native thread: commits need one
+            rows: list[tuple[Any, ...]] = self._offload(call)
         return rows
 
     def _take(self) -> sqlite3.Connection:
