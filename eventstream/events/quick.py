@@ -58,18 +58,12 @@ def read_batch(body: bytes, max_batch: int, max_depth: int) -> list[Incoming] | 
     if not strict_json.is_plain(body, batch, [given.data for given in batch], max_depth - 2):
         return None
     found = []
-    fit: set[tuple[str, str]] = set()  # sources and types repeat
+    fit: set[tuple[str, str]] = set()
     for given in batch:
-        names = (given.source, given.type)
-        if names not in fit:
-            if not _fits("source", given.source) or not _fits("type", given.type):
-                return None
-            fit.add(names)
-        attributes = _attributes(given, given.id)
-        if attributes is None:
+        incoming = _incoming(given, fit)
+        if incoming is None:
             return None
-        fingerprint = digest_of(attributes, given.data)
-        found.append(Incoming(Event(id=given.id, source=given.source, data=given.data, **attributes), fingerprint))
+        found.append(incoming)
     return found
 
 
@@ -78,8 +72,18 @@ def read_whole(body: bytes, max_depth: int) -> Incoming | None:
     given = strict_json.decode_as(_WHOLE, body)
     if given is None or not strict_json.is_plain(body, given, [given.data], max_depth - 1):
         return None
+    return _incoming(given, set())
+
+
+def _incoming(given: _Whole, fit: set[tuple[str, str]]) -> Incoming | None:
+    """`fit` has the sources and types that were judged before: in a batch they repeat."""
+    names = (given.source, given.type)
+    if names not in fit:
+        if not _fits("source", given.source) or not _fits("type", given.type):
+            return None
+        fit.add(names)
     attributes = _attributes(given, given.id)
-    if attributes is None or not _fits("source", given.source) or not _fits("type", given.type):
+    if attributes is None:
         return None
     event = Event(id=given.id, source=given.source, data=given.data, **attributes)
     return Incoming(event, digest_of(attributes, given.data))

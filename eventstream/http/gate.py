@@ -42,9 +42,8 @@ class Gate:
             guard.check_host(facts.authority, "")
         origin = headers.get("origin")
         if origin is None or (facts.method == "OPTIONS" and "access-control-request-method" in headers):
-            return Visitor(
-                facts, headers, client, proxied
-            )  # a preflight asks; the answer's lack of an allowance says no
+            # A preflight asks; the answer's lack of an allowance says no.
+            return Visitor(facts, headers, client, proxied)
         guard.check_origin(origin, headers.get("host"), facts.path)
         return Visitor(facts, headers, client, proxied, guard.foreign(origin, headers.get("host")))
 

@@ -136,6 +136,7 @@ class Publisher:
         judge = self._access.publisher(submission.identity) if self._access is not None else None
         whole = self._pipelines[0]
         if judge is None and whole.match.key == EVERYTHING.key and not published.refusals:
+            # As good as always: one pipeline takes all, and nobody is to be judged.
             events = [item.event for item in submission.items]  # type: ignore[union-attr]  # none is a Reject
             return [_Pass(whole, self._context(whole, submission), list(range(len(events))), events)]
         shares: dict[str, _Pass] = {}
